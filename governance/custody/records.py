@@ -6,12 +6,13 @@ same digest; who ran it and when is said by the signed provenance. A record's ow
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from governance.custody.blobs import CENTRAL_BUCKET, Ref, fetch_blob, put_bytes, read_blob
+from governance.custody.blobs import CENTRAL_BUCKET, Ref, fetch_blob, put_bytes, put_file, read_blob
 from governance.custody.canonical import canonical_json
 from governance.custody.store import NotFound, ObjectStore
 from governance.tenants import Release
@@ -31,6 +32,11 @@ class Record(BaseModel):
 def release_key(release: Release, name: str) -> str:
     """Where a release keeps its pointer `name` in the central bucket, e.g. a stage's name, `request`."""
     return f"{release.tenant}/{release.task}/releases/{release.number}/{name}.json"
+
+
+def tombstone_key(tenant: str, sha256: str) -> str:
+    """Where it is said that a blob was removed on purpose, and under which rule."""
+    return f"{tenant}/tombstones/{sha256}.json"
 
 
 def write_record(store: ObjectStore, record: Record) -> Ref:
@@ -62,3 +68,35 @@ def fetch_files(store: ObjectStore, record: Record, folder: Path) -> dict[str, P
     for name, ref in record.files.items():
         fetch_blob(store, ref, folder / name)
     return {name: folder / name for name in record.files}
+
+
+class CheckFailed(RuntimeError):
+    """A stage's output failed its own checks, so nothing may be built on it."""
+
+
+def publish(
+    store: ObjectStore,
+    release: Release,
+    stage: str,
+    inputs: Mapping[str, Ref],
+    files: Mapping[str, Path],
+    facts: Mapping[str, Any],
+) -> Ref:
+    """Store a stage's files, then its record: the reference is the stage's output."""
+    blobs = {name: put_file(store, release.tenant, path) for name, path in sorted(files.items())}
+    return write_record(
+        store, Record(stage=stage, release=str(release), inputs=dict(inputs), files=blobs, facts=dict(facts))
+    )
+
+
+def read_passed(store: ObjectStore, ref: Ref) -> Record:
+    """The record behind `ref`, if its checks passed. A blocking check of Dagster binds one run only; this binds all.
+
+    Raises CheckFailed naming the checks, DigestMismatch, NotFound.
+    """
+    record = read_record(store, ref)
+    if failed := sorted(name for name, passed in record.facts.get("checks", {}).items() if not passed):
+        raise CheckFailed(
+            f"{record.stage} of {record.release} failed {', '.join(failed)}; mend the delivery and build a new release"
+        )
+    return record

@@ -3,6 +3,7 @@
 Keys and buckets only; what an object means is the business of blobs.py and records.py.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +42,7 @@ class ObjectStore:
         import boto3
         from botocore.config import Config
 
-        self.client = boto3.client(
+        self.client: Any = boto3.client(
             "s3",
             endpoint_url=endpoint_url,
             aws_access_key_id=access_key,
@@ -59,10 +60,9 @@ class ObjectStore:
 
     def ensure_bucket(self, bucket: str, versioned: bool = True) -> None:
         """Create `bucket` if it is missing; switch versioning on."""
-        try:
+        errors = self.client.exceptions
+        with contextlib.suppress(errors.BucketAlreadyOwnedByYou, errors.BucketAlreadyExists):
             self.client.create_bucket(Bucket=bucket)
-        except (self.client.exceptions.BucketAlreadyOwnedByYou, self.client.exceptions.BucketAlreadyExists):
-            pass
         if versioned:
             self.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
@@ -110,6 +110,16 @@ class ObjectStore:
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 yield ObjectInfo(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
+
+    def delete(self, bucket: str, key: str, every_version: bool = False) -> None:
+        """Remove `key`: behind a delete marker, or with `every_version` for good."""
+        if not every_version:
+            self.client.delete_object(Bucket=bucket, Key=key)
+            return
+        for page in self.client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                if version["Key"] == key:
+                    self.client.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
 
     def _get(self, bucket: str, key: str, version_id: str | None) -> Any:
         version = {"VersionId": version_id} if version_id else {}

@@ -1,0 +1,157 @@
+"""The local stack: every server that Pedigree talks to, as real servers on loopback with their state in `state_dir`.
+
+`start` brings up what is missing, `stop` ends all of it, `health` asks each part. The parts are described in the
+files beside this one; supervisor.py runs them.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestration.settings import Settings, load_settings
+from orchestration.stack import local, ports, seaweedfs, supervisor
+from orchestration.stack.supervisor import Entry, Part, StackError
+
+Ports = Mapping[str, Mapping[str, int]]
+Ledger = dict[str, Entry]
+Report = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to make a part once the ports are known. `needs` are the parts that must answer before it starts."""
+
+    ports: Mapping[str, int | None]
+    build: Callable[[Settings, Ports], Part]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Health:
+    """What `status` says about one part; `remark` tells why it is not healthy."""
+
+    part: str
+    pid: int | None
+    healthy: bool
+    address: str
+    remark: str = ""
+
+
+def plans(settings: Settings) -> dict[str, Plan]:
+    """Every part of the stack by name, in the order in which people read about them."""
+    return {
+        "seaweedfs": Plan(seaweedfs.PORTS, lambda settings, ports: seaweedfs.part(settings, ports["seaweedfs"])),
+    }
+
+
+def start(settings: Settings, parts: Iterable[str] | None = None, report: Report | None = None) -> Settings:
+    """Start what does not run yet of `parts` (default: all) and what they need; the settings with their addresses.
+
+    `report(part, "starting" | "ready")` hears what is waited for. Raises StackError; what was started stays up.
+    """
+    known = plans(settings)
+    wanted = _with_needs(known, parts or known)
+    with supervisor.one_at_a_time(settings.state_dir):
+        ledger = supervisor.read_ledger(settings.state_dir)
+        missing = {name: known[name] for name in wanted if not _runs(ledger, name)}
+        supervisor.stop([ledger[name] for name in missing if name in ledger])  # what a killed part left behind
+        _assign_ports(ledger, missing)
+        local.write_stack_settings(settings, _addresses(known, ledger))
+        settings = load_settings(state_dir=settings.state_dir, company_file=settings.company_file)
+        _bring_up(settings, missing, ledger, report or (lambda part, news: None))
+    return settings
+
+
+def stop(settings: Settings) -> list[str]:
+    """End every part that `start` started, dependents first; the names of those that ran. Raises StackError."""
+    known = plans(settings)
+    with supervisor.one_at_a_time(settings.state_dir):
+        ledger = supervisor.read_ledger(settings.state_dir)
+        ran = [name for name in ledger if _runs(ledger, name)]
+        depth = {name: len(_with_needs(known, [name])) if name in known else 0 for name in ledger}
+        for level in sorted(set(depth.values()), reverse=True):
+            supervisor.stop([ledger[name] for name in ledger if depth[name] == level])
+    return ran
+
+
+def health(settings: Settings) -> list[Health]:
+    """Every part, asked now."""
+    ledger = supervisor.read_ledger(settings.state_dir)
+    return [_health(settings, name, plan, ledger) for name, plan in plans(settings).items()]
+
+
+def _health(settings: Settings, name: str, plan: Plan, ledger: Ledger) -> Health:
+    process = supervisor.running(ledger[name]) if name in ledger else None
+    if process is None:
+        return Health(name, None, False, "", "not running; `pedigree up` starts it")
+    part = plan.build(settings, _ports(ledger))
+    try:
+        healthy = part.ready(ledger[name].created)
+        return Health(name, process.pid, healthy, part.address, "" if healthy else f"no answer; see {ledger[name].log}")
+    except StackError as fault:
+        return Health(name, process.pid, False, part.address, str(fault))
+
+
+def _with_needs(known: Mapping[str, Plan], names: Iterable[str]) -> list[str]:
+    """`names` and everything they need, in the order of `known`. Raises StackError for a name that nobody has."""
+    wanted: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop()
+        if name not in known:
+            raise StackError(f"the stack has no part {name!r}; it has {', '.join(known)}")
+        wanted.add(name)
+        queue.extend(known[name].needs)
+    return [name for name in known if name in wanted]
+
+
+def _runs(ledger: Ledger, name: str) -> bool:
+    return name in ledger and supervisor.running(ledger[name]) is not None
+
+
+def _ports(ledger: Ledger) -> Ports:
+    return {name: entry.ports for name, entry in ledger.items()}
+
+
+def _assign_ports(ledger: Ledger, missing: Mapping[str, Plan]) -> None:
+    """Keep the ports a part had; on a cold start a part whose port was taken meanwhile moves. Raises StackError."""
+    warm = any(_runs(ledger, name) for name in ledger)
+    taken: set[int] = {port for entry in ledger.values() for port in entry.ports.values()}
+    for name, plan in missing.items():
+        entry = ledger.setdefault(name, Entry())
+        lost = [port for port in entry.ports.values() if not ports.is_free(port)]
+        if lost and warm:
+            raise StackError(
+                f"port {lost[0]} of {name} was taken by another program while {name} was down, and the rest of the "
+                "stack expects it there; end that program, or run `pedigree down` and `pedigree up`"
+            )
+        if lost or set(entry.ports) != set(plan.ports):
+            entry.ports = ports.choose(plan.ports, taken)
+            taken |= set(entry.ports.values())
+
+
+def _addresses(known: Mapping[str, Plan], ledger: Ledger) -> dict[str, Any]:
+    """The settings that follow from where the parts listen."""
+    addresses: dict[str, Any] = {}
+    if "seaweedfs" in ledger:
+        addresses["s3_endpoint"] = seaweedfs.address(ledger["seaweedfs"].ports)
+    return addresses
+
+
+def _bring_up(settings: Settings, missing: Mapping[str, Plan], ledger: Ledger, report: Report) -> None:
+    """Start each part as soon as those that it needs answer, and wait for all."""
+    log_folder = settings.state_dir / "logs"
+    waiting = dict(missing)
+    started: dict[str, Part] = {}
+    while waiting:
+        for name, plan in [*waiting.items()]:
+            if name not in started and waiting.keys().isdisjoint(plan.needs):
+                started[name] = part = plan.build(settings, _ports(ledger))
+                report(name, "starting")
+                ledger[name] = supervisor.spawn(part, ledger[name].ports, log_folder / f"{name}.log")
+                supervisor.write_ledger(settings.state_dir, ledger)
+            if name in started and supervisor.is_ready(started[name], ledger[name]):
+                del waiting[name]
+                report(name, "ready")
+        time.sleep(0.05)

@@ -1,0 +1,1 @@
+"""A region's Triton: installation, command line, repository of models, backend, client."""

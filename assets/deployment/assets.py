@@ -1,0 +1,99 @@
+"""promoted_model (release × region) and live_model (region): what should answer, and what really does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from assets.deployment.observe import observe
+from assets.deployment.promote import RegionHome, promote
+from assets.line import releases, table
+from governance.custody.blobs import Ref
+from governance.custody.store import ObjectStore
+from governance.tenants import Company, Release
+from serving.engine.base import base_digest, base_folder
+
+
+class Approval(dg.Config):
+    """Who wants it and why; Dagster has no users, so the record carries them."""
+
+    reason: str
+    approver: str
+
+
+def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
+    """The two assets that are partitioned by region; the regions are configuration."""
+    by_region = dg.StaticPartitionsDefinition(list(regions))
+
+    @dg.asset(
+        partitions_def=dg.MultiPartitionsDefinition({"release": releases, "region": by_region}),
+        ins={"signed_artifact": dg.AssetIn(input_manager_key="references")},
+        group_name="line",
+        kinds={"triton"},
+        check_specs=[dg.AssetCheckSpec("serves_digest", "promoted_model", description="the region's Triton says so")],
+    )
+    def promoted_model(
+        context: dg.AssetExecutionContext,
+        config: Approval,
+        store: dg.ResourceParam[ObjectStore],
+        company: dg.ResourceParam[Company],
+        keys_dir: dg.ResourceParam[Path],
+        regions: dg.ResourceParam[dict[str, RegionHome]],
+        signed_artifact: Ref,
+    ) -> dg.MaterializeResult:
+        """Verify, stage, switch, probe. Rollback: materialize this at `region|older-release`."""
+        partition = context.partition_key.keys_by_dimension
+        release, region = Release.parse(partition["release"]), partition["region"]
+        base = base_digest(base_folder(company.bases[company.model(release.tenant, release.task).base]))
+        done = promote(
+            store, keys_dir, regions[region], release, base, config.reason, config.approver, context.log.info
+        )
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(done.reply.release_digest),
+            metadata={
+                "release_digest": done.reply.release_digest,
+                "pointer": done.pointer.number,
+                "previous": done.previous or "none",
+                "reason": config.reason,
+                "approver": config.approver,
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="serves_digest",
+                    passed=done.reply.release_digest == done.pointer.digest,
+                    metadata={"answers": done.reply.model_version, "digest": done.reply.release_digest},
+                )
+            ],
+        )
+
+    @dg.asset(
+        partitions_def=by_region,
+        deps=[dg.AssetDep(promoted_model)],
+        group_name="line",
+        kinds={"triton"},
+        check_specs=[
+            dg.AssetCheckSpec("serves_promoted", "live_model", description="answers and files are what was promoted")
+        ],
+    )
+    def live_model(
+        context: dg.AssetExecutionContext,
+        store: dg.ResourceParam[ObjectStore],
+        company: dg.ResourceParam[Company],
+        keys_dir: dg.ResourceParam[Path],
+        regions: dg.ResourceParam[dict[str, RegionHome]],
+    ) -> dg.MaterializeResult:
+        """What this region's Triton answers with, per model, against the signed pointers and the files on its disk."""
+        seen = observe(store, company, keys_dir, regions[context.partition_key])
+        faults = [model.fault for model in seen if model.fault]
+        for fault in faults:
+            context.log.error(fault)
+        return dg.MaterializeResult(
+            metadata={"models": table(model.row() for model in seen)},
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="serves_promoted", passed=not faults, description="; ".join(faults) or "all as promoted"
+                )
+            ],
+        )
+
+    return [promoted_model, live_model]

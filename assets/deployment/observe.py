@@ -1,0 +1,63 @@
+"""What a region really serves: its Triton's answers and its disk, held against the signed live pointers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from assets.deployment.promote import PROBE, RegionHome
+from governance.custody.keys import trusted_keys
+from governance.custody.live import LivePointer, read_live
+from governance.custody.store import ObjectStore
+from governance.custody.verify import ReleaseRefused, verify_release
+from governance.tenants import Company, Release
+from serving.engine.base import base_digest, base_folder
+from serving.triton import repository
+from serving.triton.client import RequestFailed, ask
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One model in one region. `fault` is a sentence when what answers is not what was promoted."""
+
+    model: str
+    promoted: str
+    answers: str
+    digest: str
+    fault: str | None
+
+    def row(self) -> dict[str, str]:
+        return {
+            "model": self.model,
+            "promoted": self.promoted,
+            "answers": self.answers,
+            "digest": self.digest,
+            "verdict": self.fault or "as promoted",
+        }
+
+
+def observe(store: ObjectStore, company: Company, keys_dir: Path, home: RegionHome) -> list[Observed]:
+    """Every model that has a live pointer in this region, as it is now."""
+    bases = {name: base_digest(base_folder(base)) for name, base in company.bases.items()}
+    seen = []
+    for tenant, task, model in company.each_model():
+        if pointer := read_live(store, tenant, task, home.name, trusted_keys(keys_dir)):
+            seen.append(_observe(home, keys_dir, pointer, bases[model.base]))
+    return seen
+
+
+def _observe(home: RegionHome, keys_dir: Path, pointer: LivePointer, base_sha256: str) -> Observed:
+    release = Release.parse(pointer.release)
+    try:
+        reply = ask(home.address, release.served_name, [PROBE])
+    except RequestFailed as error:
+        fault = f"{home.name} does not answer for {release.model}: {error}"
+        return Observed(release.model, pointer.release, "nothing", "", fault)
+    fault = None
+    if reply.release_digest != pointer.digest:
+        fault = f"{home.name} answers for {release.model} with {reply.model_version}, promoted is {pointer.release}"
+    else:
+        try:
+            folder = repository.release_folder(home.root, release)
+            verify_release(folder, trusted_keys(keys_dir), release.model, pointer.digest, base_sha256)
+        except ReleaseRefused as refused:
+            fault = f"{home.name}'s files of {release} are not what was signed: {refused}"
+    return Observed(release.model, pointer.release, reply.model_version, reply.release_digest, fault)

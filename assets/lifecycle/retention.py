@@ -1,0 +1,73 @@
+"""Weekly retention: a tenant's unscrubbed bytes go when the days it agreed to are over; the line stays.
+
+Removed are the delivered files and everything of the stages before scrubbing. Each removal leaves a tombstone under
+the digest, so a trace says "expired by retention" where it would else find a broken link.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from governance.custody.blobs import CENTRAL_BUCKET, Ref
+from governance.custody.canonical import canonical_json
+from governance.custody.records import pointed, read_record, tombstone_key
+from governance.custody.store import NotFound, ObjectStore
+from governance.tenants import Release
+
+UNSCRUBBED = ("raw_dataset", "normalized_dataset")
+
+
+@dataclass(frozen=True)
+class Expired:
+    tenant: str
+    what: str
+    sha256: str
+    bytes: int
+    age_days: int
+
+
+def expire(store: ObjectStore, tenant: str, tasks: list[str], days: int, now: datetime) -> list[Expired]:
+    """Remove what is older than `days`; a blob that a younger release still uses stays."""
+    oldest = now - timedelta(days=days)
+    young: set[str] = set()
+    old: dict[str, tuple[str, Ref, datetime]] = {}
+    for name, ref, written in _unscrubbed(store, tenant, tasks):
+        if written >= oldest:
+            young.add(ref.sha256)
+        else:
+            old[ref.sha256] = (name, ref, written)
+    expired = [
+        Expired(tenant, name, ref.sha256, ref.size, (now - written).days)
+        for name, ref, written in old.values()
+        if ref.sha256 not in young and store.stat(*ref.bucket_and_key)
+    ]
+    for item in expired:
+        notice = {"sha256": item.sha256, "reason": f"retention of {days} days", "at": now.astimezone(UTC).isoformat()}
+        store.put(CENTRAL_BUCKET, tombstone_key(tenant, item.sha256), canonical_json(notice))
+        store.delete(*old[item.sha256][1].bucket_and_key, every_version=True)
+    return expired + _expire_landing(store, tenant, oldest, now)
+
+
+def _unscrubbed(store: ObjectStore, tenant: str, tasks: list[str]) -> Iterator[tuple[str, Ref, datetime]]:
+    """Files of the stages before scrubbing, of every release: name, reference, when they were written."""
+    for task in tasks:
+        for info in store.list(CENTRAL_BUCKET, f"{tenant}/{task}/releases/"):
+            number, name = info.key.split("/")[-2:]
+            stage = name.removesuffix(".json")
+            if stage not in UNSCRUBBED:
+                continue
+            release = Release(tenant=tenant, task=task, number=int(number))
+            try:
+                record = read_record(store, pointed(store, release, stage))
+            except NotFound:
+                continue
+            for file, ref in record.files.items():
+                yield f"{release} {stage} {file}", ref, info.last_modified
+
+
+def _expire_landing(store: ObjectStore, tenant: str, oldest: datetime, now: datetime) -> list[Expired]:
+    bucket = f"landing-{tenant}"
+    gone = [info for info in store.list(bucket, "") if info.last_modified < oldest]
+    for info in gone:
+        store.delete(bucket, info.key, every_version=True)
+    return [Expired(tenant, info.key, "", info.size, (now - info.last_modified).days) for info in gone]

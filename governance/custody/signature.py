@@ -1,0 +1,74 @@
+"""The signature of a release folder: OpenSSF Model Signing 1.1.1 with an EC P-256 key, in a Sigstore bundle.
+
+The reference library signs, and its `model_signing verify key` accepts every release. Verification here reads the
+same bundle with `cryptography` alone: importing the library costs 1.3 s, and a region verifies at every mount.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from governance.custody.keys import PrivateKey, PublicKey, key_id, private_pem
+from governance.custody.statements import StatementRefused, open_envelope
+
+SIGNATURE = "model.sig"
+UNSIGNED = ("attestations", SIGNATURE)  # what the signature does not cover; it names them, so every verifier knows
+
+_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+_PREDICATE = "https://model_signing/signature/v1.0"
+
+
+class SignatureRefused(ValueError):
+    """A model signature is not valid under this key; the message says why."""
+
+
+def sign_folder(folder: Path, key: PrivateKey) -> None:
+    """Sign every file of `folder` but the attestations; leaves `model.sig` in it."""
+    from model_signing import hashing, signing
+
+    paths = hashing.Config().set_ignored_paths(paths=UNSIGNED, ignore_git_paths=False)
+    # The library reads a key only from a path; a memory file gives it one that no disk ever holds.
+    memory = os.memfd_create("key")
+    try:
+        os.write(memory, private_pem(key))
+        config = signing.Config().use_elliptic_key_signer(private_key=f"/proc/self/fd/{memory}")
+        config.set_hashing_config(paths).sign(folder, folder / SIGNATURE)
+    finally:
+        os.close(memory)
+
+
+def signed_files(signature: bytes, key: PublicKey) -> dict[str, str]:
+    """What the signature vouches for: file name → sha256 (hex). Raises SignatureRefused."""
+    try:
+        bundle = json.loads(signature)
+        media_type, hint = bundle["mediaType"], bundle["verificationMaterial"]["publicKey"]["hint"]
+        envelope = bundle["dsseEnvelope"]
+    except (ValueError, KeyError, TypeError) as broken:
+        raise SignatureRefused("is not a Sigstore bundle of a key's signature") from broken
+    if media_type != _BUNDLE:
+        raise SignatureRefused(f"is a bundle of type {media_type!r}, expected was {_BUNDLE}")
+    if hint != key_id(key):
+        raise SignatureRefused(f"was made with another key: {str(hint)[:16]}…, trusted is {key_id(key)[:16]}…")
+    try:
+        return _resources(json.loads(open_envelope(envelope, key)))
+    except StatementRefused as refused:
+        raise SignatureRefused(str(refused)) from refused
+    except (ValueError, KeyError, TypeError) as broken:
+        raise SignatureRefused(f"signs something that is not a model: {broken}") from broken
+
+
+def _resources(said: dict[str, Any]) -> dict[str, str]:
+    predicate = said["predicate"]
+    form = (said["_type"], said["predicateType"], predicate["serialization"]["method"])
+    if form != ("https://in-toto.io/Statement/v1", _PREDICATE, "files"):
+        raise ValueError(f"its form is {form}")
+    resources = predicate["resources"]
+    if any(resource["algorithm"] != "sha256" for resource in resources):
+        raise ValueError("a file has no sha256")
+    digests = {resource["name"]: resource["digest"] for resource in resources}
+    root = hashlib.sha256(b"".join(bytes.fromhex(resource["digest"]) for resource in resources)).hexdigest()
+    if len(digests) != len(resources) or said["subject"][0]["digest"]["sha256"] != root:
+        raise ValueError("its root digest is not that of its files")
+    return digests

@@ -1,0 +1,119 @@
+"""trace, verify, promote, rollback: the questions and the two moves that concern one release."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.tree import Tree
+
+from governance.tenants import ConfigurationError, Release
+from orchestration.settings import Settings, load_settings
+
+console = Console()
+Reason = Annotated[str, typer.Option(help="why; kept in the signed pointer")]
+Approver = Annotated[str, typer.Option(help="who approves it; kept in the signed pointer")]
+Regions = Annotated[list[str] | None, typer.Option("--region", help="one or more; all when left out")]
+
+
+def trace(
+    model: Annotated[str, typer.Argument(help="TENANT/TASK")],
+    region: Annotated[str | None, typer.Option(help="the first region of pedigree.yaml when left out")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    offline: Annotated[bool, typer.Option(help="from the signed files alone: ask neither Dagster nor MLflow")] = False,
+) -> None:
+    """From what a region answers now, back to the files it came from. Exit code 1 where a link is broken."""
+    from orchestration.tracing import trace_region
+
+    settings = load_settings()
+    tenant, _, task = model.partition("/")
+    settings.company().model(tenant, task)
+    node = trace_region(settings, tenant, task, region or next(iter(settings.company().regions)), offline)
+    if as_json:
+        print(json.dumps(node.to_json(), indent=2))
+    else:
+        console.print(_tree(node))
+    raise typer.Exit(0 if node.whole else 1)
+
+
+def verify(release: Annotated[str, typer.Argument(help="TENANT.TASK@NUMBER")]) -> None:
+    """Fetch a signed release and check every byte, signature and attestation of it, and its gate."""
+    from governance.custody.keys import trusted_keys
+    from governance.custody.records import fetch_files, pointed, read_record
+    from governance.custody.store import StoreError
+    from governance.custody.verify import ReleaseRefused, verify_release
+    from governance.gate.report import GateRefused
+    from governance.gate.verdict import require_gate
+
+    settings, named = load_settings(), Release.parse(release)
+    store = settings.store()
+    try:
+        bundle = read_record(store, pointed(store, named, "signed_artifact"))
+        with TemporaryDirectory() as folder:
+            fetch_files(store, bundle, Path(folder))
+            digest = str(bundle.facts["release_digest"])
+            verify_release(Path(folder), trusted_keys(settings.keys_dir), named.model, digest)
+        require_gate(store, bundle.inputs["validation_report"], named, bundle.inputs["lora_adapter"])
+    except (ReleaseRefused, GateRefused, StoreError) as refused:
+        console.print(f"[red]refused[/] {refused}")
+        raise typer.Exit(1) from refused
+    console.print(f"[green]verified[/] {named} {digest}: files, manifest, signature, attestations, gate")
+
+
+def promote(
+    release: Annotated[str, typer.Argument(help="TENANT.TASK@NUMBER")],
+    reason: Reason,
+    approver: Approver,
+    region: Regions = None,
+) -> None:
+    """Materialize promoted_model at the release, in every region or in those named."""
+    _materialize(Release.parse(release), reason, approver, region)
+
+
+def rollback(
+    model: Annotated[str, typer.Argument(help="TENANT/TASK")],
+    to: Annotated[int, typer.Option(help="number of the older release")],
+    reason: Reason,
+    approver: Approver,
+    region: Regions = None,
+) -> None:
+    """Materialize promoted_model at an older release: the same move as promotion."""
+    tenant, _, task = model.partition("/")
+    _materialize(Release(tenant=tenant, task=task, number=to), reason, approver, region)
+
+
+def _materialize(release: Release, reason: str, approver: str, wanted: list[str] | None) -> None:
+    from orchestration.launch import promotion, watch
+
+    settings = load_settings()
+    regions = _known(settings, wanted)
+    runs = {region: promotion(settings.dagster_url, release, region, reason, approver) for region in regions}
+    failed = False
+    for region, run_id in runs.items():
+        with console.status(f"{region}: waiting for run {run_id[:8]} to make {release} answer"):
+            *_, run = watch(settings.dagster_url, run_id)
+        failed = failed or run.status != "SUCCESS"
+        verdict = f"[green]{release} answers[/]" if run.status == "SUCCESS" else f"[red]{run.status}[/] {_last(run)}"
+        console.print(f"{region}: {verdict}")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _known(settings: Settings, wanted: list[str] | None) -> list[str]:
+    declared = settings.company().regions
+    if unknown := sorted(set(wanted or ()) - set(declared)):
+        raise ConfigurationError(f"no region {', '.join(unknown)}; declared: {', '.join(declared)}")
+    return wanted or list(declared)
+
+
+def _last(run: Any) -> str:
+    return run.errors[-1] if run.errors else "see the run in Dagster"
+
+
+def _tree(node: Any) -> Tree:
+    mark = "[green]✔[/]" if node.ok else "[red]✘[/]"
+    tree = Tree(f"{mark} [bold]{node.name}[/] {node.value} [dim]{node.detail}[/]")
+    for child in node.children:
+        tree.children.append(_tree(child))
+    return tree

@@ -1,0 +1,72 @@
+"""What assets are handed at run time, each made from the settings when a run needs it, never when code loads.
+
+A resource is one thing: the store, the declarations, the keys, the catalogue, the regions, a folder to work in.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from governance.custody.store import ObjectStore
+from governance.tenants import Company
+from orchestration.attribution import Attribution, attribution
+from orchestration.references import references
+from orchestration.settings import load_settings
+from assets.deployment.promote import RegionHome
+
+
+@dg.resource
+def store(_: dg.InitResourceContext) -> ObjectStore:
+    return load_settings().store()
+
+
+@dg.resource
+def company(_: dg.InitResourceContext) -> Company:
+    return load_settings().company()
+
+
+@dg.resource
+def keys_dir(_: dg.InitResourceContext) -> Path:
+    return load_settings().keys_dir
+
+
+@dg.resource
+def catalogue(_: dg.InitResourceContext) -> str:
+    """MLflow's tracking URI."""
+    return load_settings().mlflow_uri
+
+
+@dg.resource
+def regions(_: dg.InitResourceContext) -> dict[str, RegionHome]:
+    settings = load_settings()
+    declared = settings.company().regions
+    return {name: RegionHome(name, settings.region_root(name), settings.triton.get(name, "")) for name in declared}
+
+
+@dg.resource
+def work(_: dg.InitResourceContext) -> Path:
+    """Where runs put what they fetch; the nightly collection clears what a killed run left."""
+    folder = load_settings().state_dir / "work"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()
+
+
+@dg.resource
+def origin(_: dg.InitResourceContext) -> Attribution:
+    """Which code, image and environment runs this."""
+    return attribution()
+
+
+def build_resources() -> dict[str, Any]:
+    """Every resource by the name that assets ask for it."""
+    return {
+        "store": store,
+        "company": company,
+        "keys_dir": keys_dir,
+        "catalogue": catalogue,
+        "regions": regions,
+        "work": work,
+        "origin": origin,
+        "references": references,
+    }

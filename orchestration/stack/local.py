@@ -1,0 +1,46 @@
+"""What the local stack makes up for itself: credentials and addresses, in files that only the owner can read."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestration.settings import Settings, stack_file
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write `file` with mode 0600; it is replaced as a whole or not at all."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+        os.fsync(stream.fileno())
+    partial.rename(file)
+
+
+def kept_secret(file: Path) -> str:
+    """The 256-bit secret in `file`, hex; made at the first call."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_private(file, secrets.token_hex(32))
+    return file.read_text().strip()
+
+
+def write_stack_settings(settings: Settings, addresses: Mapping[str, Any]) -> None:
+    """Put the stack's addresses (str, or dict of str) and S3 credentials into stack.toml; credentials are kept."""
+    values: dict[str, Any] = {
+        "s3_access_key": settings.s3_access_key or f"local{secrets.token_hex(8)}",
+        "s3_secret_key": settings.s3_secret_key.get_secret_value() or secrets.token_urlsafe(32),
+        **addresses,
+    }
+    lines = [f"{key} = {_toml(value)}\n" for key, value in values.items()]
+    text = "".join(["# Written by `pedigree up`. Your own settings go to settings.toml.\n", *lines])
+    write_private(stack_file(settings.state_dir), text)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {json.dumps(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)

@@ -1,0 +1,79 @@
+"""SeaweedFS: the local object store. In production the same settings point at AWS S3."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from governance.custody.store import ObjectStore
+from orchestration.settings import Settings
+from orchestration.stack.local import kept_secret, write_private
+from orchestration.stack.ports import HOST, accepts
+from orchestration.stack.supervisor import Part
+
+SERVERS = ("s3", "master", "volume", "filer", "admin")
+PORTS: Mapping[str, int | None] = dict.fromkeys([*SERVERS, *(f"{server}.grpc" for server in SERVERS)])
+
+
+def address(ports: Mapping[str, int]) -> str:
+    return f"http://{HOST}:{ports['s3']}"
+
+
+def part(settings: Settings, ports: Mapping[str, int]) -> Part:
+    """All of SeaweedFS in one process; data, identities and the key of keys lie in `<state_dir>/seaweedfs`."""
+    home = settings.state_dir / "seaweedfs"
+    command = [
+        shutil.which("weed", path=str(Path(sys.executable).parent)) or "weed",
+        "mini",
+        f"-dir={home / 'data'}",
+        f"-ip={HOST}",
+        f"-ip.bind={HOST}",
+        *(f"-{server}.port={ports[server]}" for server in SERVERS),
+        *(f"-{server}.port.grpc={ports[f'{server}.grpc']}" for server in SERVERS),
+        f"-s3.config={home / 's3.json'}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.autoCreateBucket=false",
+        "-s3.allowDeleteBucketNotEmpty=false",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-master.telemetry=false",
+        "-master.electionTimeout=1s",
+    ]
+    environment = {"WEED_S3_SSE_KEK": kept_secret(home / "sse_kek"), "GOMEMLIMIT": "400MiB"}
+    return Part(
+        name="seaweedfs",
+        command=command,
+        environment=os.environ | environment,
+        address=address(ports),
+        ready=lambda started: _answers(settings, ports),
+        prepare=lambda: _write_identities(settings, home),
+        working_directory=home,
+    )
+
+
+def _write_identities(settings: Settings, home: Path) -> None:
+    (home / "data").mkdir(parents=True, exist_ok=True)
+    secret = settings.s3_secret_key.get_secret_value()
+    owner = {
+        "name": "pedigree",
+        "credentials": [{"accessKey": settings.s3_access_key, "secretKey": secret}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    write_private(home / "s3.json", json.dumps({"identities": [owner]}))
+
+
+def _answers(settings: Settings, ports: Mapping[str, int]) -> bool:
+    """Whether it lists the buckets for our own key: the gateway, the filer and the identities all work."""
+    if not accepts(ports["s3"]):
+        return False
+    secret = settings.s3_secret_key.get_secret_value()
+    try:
+        ObjectStore(address(ports), settings.s3_access_key, secret, settings.s3_region).client.list_buckets()
+    except (BotoCoreError, ClientError):
+        return False
+    return True

@@ -1,0 +1,175 @@
+"""Starts, watches and stops local servers. What each server is stands in the file of that server.
+
+A part outlives the command that starts it: it runs in a session of its own, and `<state_dir>/stack.json` keeps its
+ports, log, pid and the moment that pid was created. A pid that was created at another moment is another process: it
+is never taken for the part and never killed.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from orchestration.settings import CHECKOUT
+
+LOG_TAIL = 25
+GRACE = 15.0
+SHARED_MEMORY = Path("/dev/shm")
+
+
+class StackError(RuntimeError):
+    """A part could not be started or stopped; the message names the part, what happened, and its log."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One local server. `ready(started)` asks the server that was started at that time (seconds since the epoch)
+    whether it does its work; it answers within seconds, and raises StackError for a fault that waiting cannot heal."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    address: str
+    ready: Callable[[float], bool]
+    prepare: Callable[[], None] = lambda: None  # files that must lie ready before it starts
+    working_directory: Path = CHECKOUT
+    patience: float = 90.0  # seconds until it must be ready
+    shared_memory: str = ""  # how the names of its files in /dev/shm begin; "" if it has none
+
+
+@dataclass
+class Entry:
+    """What stack.json keeps of a part, also while it is down. `created` is seconds since the epoch."""
+
+    ports: dict[str, int] = field(default_factory=dict)
+    pid: int = 0
+    created: float = 0.0
+    log: str = ""
+    shared_memory: str = ""
+
+
+def read_ledger(state_dir: Path) -> dict[str, Entry]:
+    """What stack.json says, by part. Raises StackError when it cannot be read."""
+    file = state_dir / "stack.json"
+    if not file.exists():
+        return {}
+    try:
+        return {name: Entry(**entry) for name, entry in json.loads(file.read_text()).items()}
+    except (ValueError, TypeError) as broken:
+        raise StackError(f"{file} is damaged ({broken}); stop what still runs by hand and remove the file") from broken
+
+
+def write_ledger(state_dir: Path, ledger: Mapping[str, Entry]) -> None:
+    file = state_dir / "stack.json"
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps({name: asdict(entry) for name, entry in ledger.items()}, indent=2))
+    partial.rename(file)
+
+
+@contextlib.contextmanager
+def one_at_a_time(state_dir: Path) -> Iterator[None]:
+    """Two commands never start or stop the same stack at once; the second waits."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "stack.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def running(entry: Entry) -> psutil.Process | None:
+    """The part's process, if it is still the one that was started."""
+    try:
+        process = psutil.Process(entry.pid) if entry.pid else None
+        return process if process and process.create_time() == entry.created and not _ended(process) else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def spawn(part: Part, ports: dict[str, int], log: Path) -> Entry:
+    """Start the part, detached from this command; its output goes to `log`."""
+    part.prepare()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            list(part.command),
+            cwd=part.working_directory,
+            env=dict(part.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    child.returncode = 0  # it is meant to outlive this object: no warning, no waiting
+    return Entry(ports, child.pid, psutil.Process(child.pid).create_time(), str(log), part.shared_memory)
+
+
+def is_ready(part: Part, entry: Entry) -> bool:
+    """Whether the part answers by now. Raises StackError, with the tail of its log, when it died or took too long."""
+    answers = part.ready(entry.created)
+    if running(entry) is None:
+        raise StackError(f"{part.name} ended before it was ready; its log, {entry.log}, ends:\n{_tail(entry.log)}")
+    if not answers and time.time() - entry.created > part.patience:
+        raise StackError(
+            f"{part.name} did not answer at {part.address} within {part.patience:.0f} s; "
+            f"its log, {entry.log}, ends:\n{_tail(entry.log)}"
+        )
+    return answers
+
+
+def stop(entries: Sequence[Entry], grace: float = GRACE) -> None:
+    """End these parts with all their processes: SIGTERM, after `grace` seconds SIGKILL. Raises StackError."""
+    family = [member for entry in entries for member in processes_of(entry)]
+    roots = [member for member in family if member.pid in {entry.pid for entry in entries}]
+    _signal(roots, signal.SIGTERM, grace)  # a server ends its own children best
+    _signal(family, signal.SIGTERM, 2)
+    _signal(family, signal.SIGKILL, 5)
+    if left := [member.pid for member in family if not _ended(member)]:
+        raise StackError(f"processes {left} survived SIGKILL; the kernel holds them, look at `ps -o pid,stat,wchan`")
+    for prefix in {entry.shared_memory for entry in entries} - {""}:
+        for file in SHARED_MEMORY.glob(f"{prefix}*"):
+            file.unlink(missing_ok=True)
+
+
+def processes_of(entry: Entry) -> list[psutil.Process]:
+    """The part's process, its descendants, and what is left of its session after the part itself died."""
+    root = running(entry)
+    if root is None and psutil.pid_exists(entry.pid) and psutil.Process(entry.pid).create_time() != entry.created:
+        return []  # the kernel gives a pid away only when its session is empty
+    family = {root, *root.children(recursive=True)} if root else set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if entry.pid and os.getsid(process.pid) == entry.pid and not _ended(process):
+                family.add(process)
+    return list(family)
+
+
+def _signal(processes: Sequence[psutil.Process], number: int, patience: float) -> None:
+    """Send the signal to those that still run, and wait up to `patience` seconds until all have ended."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if not _ended(process):
+                process.send_signal(number)
+    until = time.monotonic() + patience
+    while not all(_ended(process) for process in processes) and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def _ended(process: psutil.Process) -> bool:
+    """A zombie has ended: in a container nobody may collect it. A child of this process is collected here."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _tail(log: str) -> str:
+    return "\n".join(Path(log).read_text(errors="replace").splitlines()[-LOG_TAIL:])

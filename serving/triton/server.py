@@ -1,0 +1,106 @@
+"""How a region's Triton is started: command line, environment, and what must be true before.
+
+Starting, waiting and stopping are orchestration/stack's business.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.triton.install import server_folder
+
+HOST = "127.0.0.1"
+THREADS = "1"  # a region's forward pass; on two cores one thread each for two regions beat two threads for one
+SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY_MIN = 64 << 20  # the Python backend takes 1 MiB a stub at first, and grows with large requests
+
+# The load API can be made to run code, shared memory to read other requests; nothing here needs either from outside.
+RESTRICTED = "model-repository,shared-memory,trace,logging"
+
+
+class TritonUnusable(RuntimeError):
+    """Triton would not work here; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    http: int
+    grpc: int
+    metrics: int
+
+
+def command(region_root: Path, base: str, ports: Ports, install: Path) -> list[str]:
+    """The command line of one region's Triton with `base` resident; models/ must be prepared (repository.prepare)."""
+    server = server_folder(install)
+    return [
+        str(server / "bin" / "tritonserver"),
+        f"--model-repository={region_root / 'models'}",
+        f"--backend-directory={server / 'backends'}",
+        f"--cache-directory={server / 'caches'}",
+        "--model-control-mode=explicit",  # poll mode reloads on any write and can see half a copy
+        f"--load-model={base}",
+        f"--http-address={HOST}",
+        f"--http-port={ports.http}",
+        f"--grpc-address={HOST}",
+        f"--grpc-port={ports.grpc}",
+        f"--metrics-address={HOST}",
+        f"--metrics-port={ports.metrics}",
+        f"--http-restricted-api={RESTRICTED}:pedigree-admin={_nobody()}",
+        f"--grpc-restricted-protocol={RESTRICTED}:pedigree-admin={_nobody()}",
+        "--exit-timeout-secs=5",
+        "--log-verbose=0",
+        "--log-format=ISO8601",
+        "--allow-gpu-metrics=false",
+        "--disable-auto-complete-config",
+    ]
+
+
+def environment(install: Path) -> dict[str, str]:
+    """The environment for `command`: this process's, with Triton's own interpreter first and its libpython first."""
+    env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    libraries = [str(sysconfig.get_config_var("LIBDIR")), env.get("LD_LIBRARY_PATH", "")]
+    return env | {
+        "VIRTUAL_ENV": str(install),
+        "PATH": f"{install / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}",
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PEDIGREE_TRITON_THREADS": env.get("PEDIGREE_TRITON_THREADS", THREADS),
+    }
+
+
+def preflight(install: Path) -> None:
+    """Everything that makes Triton die strangely later, asked now. Raises TritonUnusable."""
+    server = server_folder(install)
+    for needed in (server / "bin" / "tritonserver", server / "backends" / "python" / "triton_python_backend_stub"):
+        if not os.access(needed, os.X_OK):
+            raise TritonUnusable(f"{needed} is missing; run `python -m serving.triton.install`")
+    library = Path(str(sysconfig.get_config_var("LIBDIR"))) / str(sysconfig.get_config_var("INSTSONAME"))
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as cause:
+        raise TritonUnusable(f"{library} cannot be loaded ({cause}); use a Python built with --enable-shared") from cause
+    _check_numpy(install)
+    if not os.access(SHARED_MEMORY, os.W_OK):
+        raise TritonUnusable(f"{SHARED_MEMORY} is not writable; the Python backend talks through it")
+    if (free := shutil.disk_usage(SHARED_MEMORY).free) < SHARED_MEMORY_MIN:
+        raise TritonUnusable(f"{SHARED_MEMORY} has {free >> 20} MiB free, {SHARED_MEMORY_MIN >> 20} are needed; enlarge it")
+
+
+def _check_numpy(install: Path) -> None:
+    python = install / "bin" / "python"
+    ask = "import numpy, serving; print(numpy.__version__)"
+    done = subprocess.run([python, "-c", ask], env=environment(install), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise TritonUnusable(f"{python} cannot import numpy and serving: {done.stderr.strip()[-400:]}; install again")
+    if not done.stdout.startswith("1."):
+        raise TritonUnusable(f"{python} has numpy {done.stdout.strip()}, the stub needs numpy 1; install again")
+
+
+def _nobody() -> str:
+    """A fresh secret that is told to nobody, so a restricted API is closed rather than guarded."""
+    return os.urandom(16).hex()
