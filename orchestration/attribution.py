@@ -13,7 +13,7 @@ UNKNOWN = "unknown"
 
 
 def environment(checkout: Path) -> Environment:
-    """The code and the packages of this process. `image_digest` is null outside an image."""
+    """The code and the packages of this process. The image digest is null outside an image."""
     return Environment(
         lock_sha256=lock_digest(installed()),
         git_sha=git_sha(checkout),

@@ -8,12 +8,13 @@ from typing import Any
 
 import dagster as dg
 
+from assets.deployment.promote import RegionHome
+from governance.custody.manifest import Environment
 from governance.custody.store import ObjectStore
 from governance.tenants import Company
-from orchestration.attribution import Attribution, attribution
+from orchestration.attribution import environment
 from orchestration.references import references
-from orchestration.settings import load_settings
-from assets.deployment.promote import RegionHome
+from orchestration.settings import CHECKOUT, load_settings
 
 
 @dg.resource
@@ -53,9 +54,9 @@ def work(_: dg.InitResourceContext) -> Path:
 
 
 @dg.resource
-def origin(_: dg.InitResourceContext) -> Attribution:
+def environment_of_run(_: dg.InitResourceContext) -> Environment:
     """Which code, image and environment runs this."""
-    return attribution()
+    return environment(CHECKOUT)
 
 
 def build_resources() -> dict[str, Any]:
@@ -67,6 +68,6 @@ def build_resources() -> dict[str, Any]:
         "catalogue": catalogue,
         "regions": regions,
         "work": work,
-        "origin": origin,
+        "environment": environment_of_run,
         "references": references,
     }

@@ -53,7 +53,7 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
             metadata={
                 "release_digest": done.reply.release_digest,
                 "pointer": done.pointer.number,
-                "previous": done.previous or "none",
+                "previous": done.pointer.previous or "none",
                 "reason": config.reason,
                 "approver": config.approver,
             },

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.triton.client import RequestFailed, ask
+
 from assets.deployment.promote import PROBE, RegionHome
 from governance.custody.keys import trusted_keys
-from governance.custody.live import LivePointer, read_live
+from governance.custody.live import LivePointer, LiveRefused, read_live
 from governance.custody.store import ObjectStore
 from governance.custody.verify import ReleaseRefused, verify_release
 from governance.tenants import Company, Release
 from serving.engine.base import base_digest, base_folder
 from serving.triton import repository
-from serving.triton.client import RequestFailed, ask
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,13 @@ def observe(store: ObjectStore, company: Company, keys_dir: Path, home: RegionHo
     bases = {name: base_digest(base_folder(base)) for name, base in company.bases.items()}
     seen = []
     for tenant, task, model in company.each_model():
-        if pointer := read_live(store, tenant, task, home.name, trusted_keys(keys_dir)):
-            seen.append(_observe(home, keys_dir, pointer, bases[model.base]))
+        try:
+            live = read_live(store, tenant, task, home.name, trusted_keys(keys_dir))
+        except LiveRefused as refused:
+            seen.append(Observed(f"{tenant}/{task}", "nothing trusted", "not asked", "", str(refused)))
+            continue
+        if live:
+            seen.append(_observe(home, keys_dir, live.pointer, bases[model.base]))
     return seen
 
 

@@ -6,19 +6,19 @@ Rollback is promotion of an older release; there is no second path.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from governance.custody.keys import trusted_keys
-from governance.custody.live import LivePointer, read_live, write_live
-from governance.custody.manifest import ReleaseManifest
+from serving.triton.client import Reply, RequestFailed, ask
+
+from governance.custody.keys import promotion_key, trusted_keys
+from governance.custody.live import Live, LivePointer, read_live, write_live
 from governance.custody.records import Record, fetch_files, pointed, read_record
 from governance.custody.store import ObjectStore
 from governance.custody.verify import verify_release
 from governance.gate.verdict import require_gate
 from governance.tenants import Release
 from serving.triton import repository
-from serving.triton.client import Reply, RequestFailed, ask
 
 PROBE = "Is this the release that was promoted?"
 PROBE_SECONDS = 60.0
@@ -39,9 +39,10 @@ class RegionHome:
 
 @dataclass(frozen=True)
 class Promotion:
+    """What now holds in the region, and what it answered to the probe."""
+
     pointer: LivePointer
     reply: Reply
-    previous: int | None
 
 
 def promote(
@@ -54,39 +55,33 @@ def promote(
     approver: str,
     log: Callable[[str], None],
 ) -> Promotion:
-    """Verify, stage, switch, probe, and publish the live pointer; the region's old version answers until the switch.
+    """Verify, stage, publish the live pointer, switch, probe; the region's old version answers until the switch.
 
-    Raises ReleaseRefused, GateRefused, NotFound before anything changed; PromotionFailed after the way back.
+    The pointer comes before the switch, so of two promoters the one that loses the pointer never switches. Raises
+    ReleaseRefused, GateRefused, NotFound, PromotionConflict before the region changed; PromotionFailed after the way
+    back.
     """
+    trusted = trusted_keys(keys_dir)
     bundle = signed_bundle(store, release)
-    manifest = _stage(store, keys_dir, home, release, bundle, base_sha256, log)
     digest = str(bundle.facts["release_digest"])
-    previous = repository.live(home.root, release.served_name)
-    standing = read_live(store, release.tenant, release.task, home.name, trusted_keys(keys_dir))
-    log(f"{home.name}: switching {release.model} from {previous or 'nothing'} to {release.number}")
+    standing = read_live(store, release.tenant, release.task, home.name, trusted)
+    log(f"{home.name}: staging and verifying {release} ({len(bundle.files)} files)")
+    verify = partial(
+        verify_release, trusted=trusted, expect_model=release.model, expect_digest=digest, expect_base=base_sha256
+    )
+    staged = repository.stage(home.root, release, lambda folder: fetch_files(store, bundle, folder))
+    repository.install(home.root, release, staged, verify)
+    key = promotion_key(keys_dir)
+    live = write_live(store, release, digest, home.name, reason, approver, key, trusted, standing)
+    log(f"{home.name}: {release.model} from {standing.pointer.release if standing else 'nothing'} to {release}")
     repository.switch(home.root, release)
     try:
         reply = probe(home, release, digest)
-    except PromotionFailed:
-        if previous is not None:
-            repository.switch(home.root, release.model_copy(update={"number": previous}))
-        else:
-            repository.withdraw(home.root, release.served_name)
+    except PromotionFailed as failed:
+        _put_back(store, keys_dir, home, release, live, standing, str(failed))
         raise
-    pointer = write_live(
-        store,
-        keys,
-        release=release,
-        region=home.name,
-        digest=digest,
-        standing=standing,
-        reason=reason,
-        approver=approver,
-        at=datetime.now(UTC),
-    )
     repository.prune(home.root, release.served_name)
-    log(f"{home.name}: {manifest.release} answers as {digest[:16]}…")
-    return Promotion(pointer, reply, previous)
+    return Promotion(live.pointer, reply)
 
 
 def signed_bundle(store: ObjectStore, release: Release) -> Record:
@@ -97,6 +92,25 @@ def signed_bundle(store: ObjectStore, release: Release) -> Record:
     bundle = read_record(store, pointed(store, release, "signed_artifact"))
     require_gate(store, bundle.inputs["validation_report"], release, bundle.inputs["lora_adapter"])
     return bundle
+
+
+def _put_back(
+    store: ObjectStore,
+    keys_dir: Path,
+    home: RegionHome,
+    release: Release,
+    live: Live,
+    standing: Live | None,
+    why: str,
+) -> None:
+    """After a failed probe: the version before answers again, by a new pointer that says why."""
+    if standing is None:
+        repository.withdraw(home.root, release.served_name)
+        return
+    before = Release.parse(standing.pointer.release)
+    key, trusted = promotion_key(keys_dir), trusted_keys(keys_dir)
+    write_live(store, before, standing.pointer.digest, home.name, why, "automatic return", key, trusted, live)
+    repository.switch(home.root, before)
 
 
 def probe(home: RegionHome, release: Release, digest: str) -> Reply:
@@ -115,28 +129,3 @@ def probe(home: RegionHome, release: Release, digest: str) -> Reply:
         f"{home.name} did not answer with {release} within {PROBE_SECONDS:.0f} s ({last}); "
         "the version before it was put back"
     )
-
-
-def _stage(
-    store: ObjectStore,
-    keys_dir: Path,
-    home: RegionHome,
-    release: Release,
-    bundle: Record,
-    base_sha256: str,
-    log: Callable[[str], None],
-) -> ReleaseManifest:
-    trusted = trusted_keys(keys_dir)
-
-    def verify(folder: Path) -> ReleaseManifest:
-        return verify_release(
-            folder,
-            trusted,
-            expect_model=release.model,
-            expect_digest=str(bundle.facts["release_digest"]),
-            expect_base=base_sha256,
-        )
-
-    log(f"{home.name}: staging {release} ({len(bundle.files)} files)")
-    folder = repository.stage(home.root, release, lambda into: fetch_files(store, bundle, into))
-    return repository.install(home.root, release, folder, verify)

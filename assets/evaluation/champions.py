@@ -1,4 +1,4 @@
-"""Against whom a candidate is judged, and on what: the signed releases of its model that came before it."""
+"""Against whom a candidate is judged: the signed releases of its model that came before it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from governance.custody.keys import trusted_keys
 from governance.custody.live import read_live
 from governance.custody.records import Record, pointed, read_record, release_key
 from governance.custody.store import ObjectStore
-from governance.gate.report import GateReport
+from governance.gate.report import BEST, LIVE, LIVE_AND_BEST, GateReport, best_ever
 from governance.gate.verdict import require_gate
 from governance.tenants import Company, Release
 
@@ -33,24 +33,28 @@ def signed_before(store: ObjectStore, candidate: Release) -> list[Signed]:
     return found
 
 
-def champions(store: ObjectStore, company: Company, keys_dir: Path, candidate: Release) -> list[Signed]:
-    """The live champion and the best ever, if any; one entry when they are the same release.
+def champions(
+    store: ObjectStore, company: Company, keys_dir: Path, candidate: Release, signed: list[Signed]
+) -> dict[str, Signed]:
+    """Role → release: the live champion and the best ever; one entry when they are the same.
 
-    Live is what the first region of the rollout order answers with. Best ever is the highest macro F1 of all signed
-    releases: comparing with the live one alone would let the margins of many releases add up.
+    Live is what the first region of the rollout order answers with; before any promotion only the best ever counts.
     """
-    signed = signed_before(store, candidate)
-    if not signed:
-        return []
-    best = max(signed, key=lambda each: each.report.macro_f1)
-    live = next((each for each in signed if str(each.release) == _live_release(store, company, keys_dir, candidate)), best)
-    return [live] if live is best else [live, best]
+    best = best_ever(each.report for each in signed)
+    by_name = {str(each.release): each for each in signed}
+    if best is None:
+        return {}
+    live = _live_release(store, company, keys_dir, candidate)
+    if live == best.subject.release:
+        return {LIVE_AND_BEST: by_name[live]}
+    roles = {BEST: by_name[best.subject.release]}
+    return {LIVE: by_name[live], **roles} if live in by_name else roles
 
 
 def _live_release(store: ObjectStore, company: Company, keys_dir: Path, candidate: Release) -> str | None:
     for region in company.regions:
-        if pointer := read_live(store, candidate.tenant, candidate.task, region, trusted_keys(keys_dir)):
-            return pointer.release
+        if live := read_live(store, candidate.tenant, candidate.task, region, trusted_keys(keys_dir)):
+            return live.pointer.release
     return None
 
 

@@ -16,7 +16,6 @@ from assets.normalization.records import (
     Record,
     TooLong,
     UnusableFile,
-    excerpt,
     json_record,
     open_bytes,
 )
@@ -28,7 +27,7 @@ _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 
 
 class Unbalanced(ValueError):
-    pass
+    """The document's brackets and quotes do not close where they should."""
 
 
 def read_json(file: SourceFile) -> Iterator[Record]:
@@ -44,26 +43,68 @@ def read_json(file: SourceFile) -> Iterator[Record]:
                 yield record
         except Unbalanced as broken:
             remedy = "correct it, or deliver JSON Lines, where a broken line costs only itself"
-            raise UnusableFile(file, f"is broken JSON at record {row or 1}: {broken}", remedy) from broken
+            raise UnusableFile(file, f"is broken JSON at or after record {row or 1}: {broken}", remedy) from broken
 
 
-class _Piece:
-    """The bytes of the object that is being read, up to LIMIT."""
+def split_objects(stream: IO[bytes]) -> Iterator[bytes | TooLong]:
+    """The bytes of each object (or list) of an array, or of each object at the top. Raises Unbalanced at the end."""
+    splitter = _Splitter()
+    while chunk := stream.read(CHUNK):
+        yield from splitter.feed(chunk)
+    splitter.finish()
+
+
+class _Splitter:
+    """Where the reader is: how deep, in a string or not, and the piece read so far."""
 
     def __init__(self) -> None:
+        self.floor: int | None = None  # depth between two objects: 1 in an array, 0 outside
+        self.depth = 0
+        self.in_string = self.escaped = False
         self.parts: list[bytes] = []
         self.size = 0
 
-    def add(self, part: bytes) -> None:
+    def feed(self, chunk: bytes) -> Iterator[bytes | TooLong]:
+        start = 0
+        position = self._end_of_string(chunk, _REST_OF_STRING.match(chunk, int(self.escaped))) if self.in_string else 0
+        while not self.in_string and (match := _TOKEN.search(chunk, position)):
+            position, token = match.end(), chunk[match.start()]
+            if token == ord('"'):
+                self._end_of_string(chunk, match)
+            elif token in b"[{":
+                if self.floor is None:
+                    self.floor = int(token == ord("["))
+                    start = position if self.floor else start
+                self.depth += 1
+            else:
+                self.depth -= 1
+                if self.depth == self.floor:
+                    self._keep(chunk[start:position])
+                    start = position
+                    yield self._take()
+        self._keep(chunk[start:])
+
+    def finish(self) -> None:
+        rest = self._take()
+        if self.in_string or self.depth:
+            raise Unbalanced("it ends inside a value; a bracket or a quote is not closed")
+        if isinstance(rest, TooLong) or rest.strip() != (b"]" if self.floor else b""):
+            raise Unbalanced("it holds something that is no object")
+
+    def _end_of_string(self, chunk: bytes, match: re.Match[bytes] | None) -> int:
+        assert match is not None  # both patterns match every string, closed or not
+        self.in_string = not match[1]
+        self.escaped = self.in_string and match.end() < len(chunk)
+        return match.end()
+
+    def _keep(self, part: bytes) -> None:
         self.size += len(part)
         if self.size <= LIMIT:
             self.parts.append(part)
-        elif len(self.parts) > 1 or len(part) > RAW_LIMIT:
+        elif len(self.parts) != 1 or len(self.parts[0]) > RAW_LIMIT:
             self.parts = [b"".join([*self.parts, part])[:RAW_LIMIT]]
 
-    def take(self) -> bytes | TooLong:
+    def _take(self) -> bytes | TooLong:
         body, size = b"".join(self.parts), self.size
         self.parts, self.size = [], 0
         return body.lstrip(b", \t\r\n") if size <= LIMIT else TooLong(body, size)
-
-

@@ -5,6 +5,8 @@ the file goes on) or `UnusableFile` (nothing after this point could be trusted).
 """
 
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
@@ -22,6 +24,10 @@ class UnusableFile(ValueError):
 
     def __init__(self, file: SourceFile, reason: str, remedy: str = "deliver a whole file") -> None:
         super().__init__(f"file {file.name!r} of delivery {file.delivery!r} {reason}; {remedy}")
+
+
+class RecordTooDeep(ValueError):
+    """JSON that can be read but, at over 250 levels, not written again."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ class TooLong:
     size: int
 
     def record(self, row: int, what: str) -> Record:
-        message = f"a {what} of {self.size / 2**20:,.0f} MB (limit {LIMIT >> 20} MB)"
-        return Record(row, Fault(f"{what} too long (limit {LIMIT >> 20} MB)", message, excerpt(self.beginning)), RAW_LIMIT)
+        rule = f"{what} too long (limit {LIMIT >> 20} MB)"
+        return Record(row, Fault(rule, f"a {what} of {self.size / 2**20:,.0f} MB", excerpt(self.beginning)), RAW_LIMIT)
 
 
 def excerpt(raw: bytes | str) -> str:
@@ -59,20 +65,33 @@ def excerpt(raw: bytes | str) -> str:
     return body[:RAW_LIMIT].decode(errors="replace")
 
 
+def to_json(content: dict[str, Any]) -> str:
+    """A record as JSON, whatever Parquet may have put in it. Raises RecordTooDeep."""
+    try:
+        return orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError as deep:
+        raise RecordTooDeep(f"nested too deep to be kept: {deep}") from deep
+
+
 def raw_of(content: dict[str, Any]) -> str:
     """What a quarantined row shows of a record that could be read."""
-    return excerpt(orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS))
+    try:
+        return excerpt(to_json(content))
+    except RecordTooDeep:
+        return excerpt(f"too deep to be shown; keys {', '.join(content)}")
 
 
-def open_bytes(file: SourceFile) -> IO[bytes]:
+@contextmanager
+def open_bytes(file: SourceFile) -> Iterator[IO[bytes]]:
     """The file's bytes, unpacked where its name ends in .gz, after its byte order mark. Raises UnusableFile."""
-    stream: Any = gzip.open(file.path, "rb") if file.name.lower().endswith(".gz") else file.path.open("rb")
-    mark = stream.read(3)
-    if mark[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UnusableFile(file, "is UTF-16", "deliver it as UTF-8")
-    if mark != b"\xef\xbb\xbf":
-        stream.seek(0)
-    return stream
+    unpack: Any = gzip.open if file.name.lower().endswith(".gz") else open
+    with unpack(file.path, "rb") as stream:
+        mark = stream.read(3)
+        if mark[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise UnusableFile(file, "is UTF-16", "deliver it as UTF-8")
+        if mark != b"\xef\xbb\xbf":
+            stream.seek(0)
+        yield stream
 
 
 def json_record(row: int, body: bytes) -> Record:
@@ -93,4 +112,6 @@ def json_record(row: int, body: bytes) -> Record:
 
 def not_utf8(invalid: UnicodeDecodeError, body: bytes) -> Fault:
     """The fault of a record with bytes that are not UTF-8."""
-    return Fault("invalid UTF-8", f"byte {body[invalid.start]:#04x} at offset {invalid.start} is not UTF-8", excerpt(body))
+    return Fault(
+        "invalid UTF-8", f"byte {body[invalid.start]:#04x} at offset {invalid.start} is not UTF-8", excerpt(body)
+    )

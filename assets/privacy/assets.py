@@ -4,12 +4,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
+from governance.privacy.pseudonyms import load_tenant_key
 
 from assets.line import materialized, releases, table
 from governance.custody.blobs import Ref, fetch_blob
 from governance.custody.records import publish, read_passed
 from governance.custody.store import ObjectStore
-from governance.privacy.pseudonyms import load_tenant_key
 from governance.tenants import Company, Release
 
 # Records that the independent pass reads again.

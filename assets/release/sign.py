@@ -14,7 +14,7 @@ from governance.custody.provenance import Run, gate_result, provenance
 from governance.custody.records import fetch_files, pointed, publish, read_passed, read_record, release_key
 from governance.custody.sbom import sbom
 from governance.custody.store import AlreadyExists, NotFound, ObjectStore
-from governance.gate.report import GateReport
+from governance.gate.report import GateReport, checks
 from governance.gate.verdict import require_gate
 from governance.tenants import Model, Release
 
@@ -98,7 +98,7 @@ def _predicates(
     deliveries = read_record(store, manifest.came_from["raw_dataset"]).facts["deliveries"]
     finished = run.model_copy(update={"finished": datetime.now(UTC)})
     return {
-        "gate": gate_result(document, config, passed=judged.passed_tests, warned=judged.warned_tests),
+        "gate": gate_result(document, config, passed=[name for name, (passed, *_) in checks(judged).items() if passed]),
         "provenance": provenance(manifest, deliveries, config, finished),
         "sbom": sbom(),
     }

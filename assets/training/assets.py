@@ -5,12 +5,12 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 
-from assets.line import materialized, picture, releases, table
+from assets.line import releases
 from governance.custody.blobs import Ref, fetch_blob
-from governance.custody.records import publish, read_passed
+from governance.custody.records import read_passed
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, Release
-from serving.engine.base import base_digest, base_folder
+from serving.engine.base import base_folder
 
 
 @dg.asset(
@@ -25,7 +25,6 @@ def lora_adapter(
     scrubbed_dataset: Ref,
 ) -> dg.MaterializeResult:
     """LoRA by peft on the resident base, head beside it; deterministic given the release."""
-    from assets.training.build import build
 
     release = Release.parse(context.partition_key)
     model = company.model(release.tenant, release.task)

@@ -68,7 +68,7 @@ def as_date(value: Any) -> date | None:
 
 def _moment(value: Any) -> datetime | None:
     if isinstance(value, datetime):
-        return value
+        return value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value  # a pandas one has more
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     if isinstance(value, str):

@@ -71,11 +71,9 @@ def row_model(contract: Contract) -> type[BaseModel]:
 
 
 def arrow_schema(contract: Contract) -> pa.Schema:
-    """The contract's columns, then `delivery`, `file`, `row` and `extras`. Raises ConfigurationError on a taken name."""
+    """The contract's columns, then `delivery`, `file`, `row`, `extras`. Raises ConfigurationError on a taken name."""
     if taken := sorted({field.name for field in PROVENANCE} & set(contract.fields)):
-        raise ConfigurationError(
-            f"contract columns {taken} are names that every dataset has already; use `path` instead"
-        )
+        raise ConfigurationError(f"contract columns {taken} are names that every dataset has; rename them, use `path`")
     columns = [
         pa.field(column, _KINDS[field.type][2], nullable=not field.required)
         for column, field in contract.fields.items()
@@ -96,7 +94,8 @@ def faults(error: ValidationError, contract: Contract) -> list[tuple[str, str]]:
             names = " or ".join(names_of(column, contract.fields[column]))
             sentence = f"column {column!r} is missing or blank (looked for {names})"
         else:
-            sentence = f"column {column!r} breaks {rule} of {contract.fields[column].type}: {fault['msg']}"
+            reason = fault["msg"].removeprefix("Value error, ")
+            sentence = f"column {column!r} ({contract.fields[column].type}) breaks {rule}: {reason}"
         found.append((f"{column}: {rule}", sentence))
     return found
 
@@ -138,11 +137,11 @@ def _required(coerce: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _one_of(allowed: frozenset[str]) -> Callable[[Any], Any]:
+    listed = ", ".join(sorted(allowed))
+
     def check(value: Any) -> Any:
         if str(value) not in allowed:
-            raise PydanticCustomError(
-                "one_of", "the value is none of {allowed}", {"allowed": ", ".join(sorted(allowed))}
-            )
+            raise PydanticCustomError("one_of", "the value is none of {allowed}", {"allowed": listed})
         return value
 
     return check

@@ -27,7 +27,7 @@ class PromotionConflict(RuntimeError):
 
 
 class LivePointer(BaseModel):
-    """What a live pointer says. `digest` is its release digest, `previous` the one that answered before."""
+    """What a live pointer says: release digest `digest` answers for `model` in `region`; `previous` answered before."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     model: str
@@ -57,8 +57,9 @@ def read_live(store: ObjectStore, tenant: str, task: str, region: str, trusted: 
         try:
             envelope, etag = store.read_with_etag(CENTRAL_BUCKET, key)
         except NotFound:
-            _refuse_vanished(store, tenant, task, region)
-            return None
+            if _first_promotion_is_ahead(store, tenant, task, region):
+                return None
+            continue
         live = Live(_open(envelope, f"{tenant}/{task}", region, trusted, key), envelope, etag)
         newer = _key(tenant, task, region, live.pointer.number + 1)
         if store.stat(CENTRAL_BUCKET, newer) is None:
@@ -67,8 +68,8 @@ def read_live(store: ObjectStore, tenant: str, task: str, region: str, trusted: 
         again = store.stat(CENTRAL_BUCKET, key)
         if again and again.etag == etag:
             raise LiveRefused(
-                f"{key} holds pointer {live.pointer.number}, but {newer} exists: an old pointer was put back; "
-                f"copy the newest numbered pointer over {key}"
+                f"live pointer {key} is number {live.pointer.number}, but {newer} exists: an old pointer was put "
+                f"back; copy the newest numbered pointer over {key}"
             )
 
 
@@ -83,9 +84,10 @@ def write_live(
     trusted: TrustedKeys,
     expected: Live | None,
 ) -> Live:
-    """Let `release` with release digest `digest` answer in `region`, if `expected` still is what holds there.
+    """Let the release of this release digest answer in `region`, if `expected` still is what holds there.
 
-    Raises PromotionConflict naming the winner otherwise; ValueError without a reason or an approver.
+    Raises PromotionConflict naming the winner if it is not; LiveRefused when `key` is not the trusted one;
+    pydantic.ValidationError without a reason or an approver.
     """
     pointer = LivePointer(
         model=release.model,
@@ -98,25 +100,24 @@ def write_live(
         approver=approver,
         at=datetime.now(UTC),
     )
-    said = pointer.model_dump(mode="json", exclude={"digest"})
-    envelope = sign_statement(statement(str(release), digest, LIVE_POINTER, said), key)
+    said = statement(str(release), digest, LIVE_POINTER, pointer.model_dump(mode="json", exclude={"digest"}))
+    envelope = sign_statement(said, key)
+    live_key = _key(release.tenant, release.task, region)
+    _open(envelope, release.model, region, trusted, live_key)  # never publish what no region would trust
     if expected:
-        _keep(store, release, region, expected)  # a promoter may have died between its two writes
+        _keep(store, release, expected)  # a promoter may have died between its two writes
     try:
-        info = store.replace(
-            CENTRAL_BUCKET, _key(release.tenant, release.task, region), envelope, expected.etag if expected else None
-        )
+        info = store.replace(CENTRAL_BUCKET, live_key, envelope, expected.etag if expected else None)
     except Conflict as lost:
         raise PromotionConflict(_winner(store, release, region, trusted)) from lost
     live = Live(pointer, envelope, info.etag)
-    _keep(store, release, region, live)
+    _keep(store, release, live)
     return live
 
 
 def live_history(store: ObjectStore, tenant: str, task: str, region: str, trusted: TrustedKeys) -> list[LivePointer]:
-    """Every pointer of the model in this region, the first one first. Raises LiveRefused, KeyRefused."""
-    prefix = f"{tenant}/{task}/live/{region}/"
-    keys = [info.key for info in store.list(CENTRAL_BUCKET, prefix)]
+    """Every pointer that the model ever had in this region, oldest first. Raises LiveRefused, KeyRefused."""
+    keys = [info.key for info in store.list(CENTRAL_BUCKET, f"{tenant}/{task}/live/{region}/")]
     opened = [_open(store.read(CENTRAL_BUCKET, key), f"{tenant}/{task}", region, trusted, key) for key in keys]
     return sorted(opened, key=lambda pointer: pointer.number)
 
@@ -131,7 +132,7 @@ def _open(envelope: bytes, model: str, region: str, trusted: TrustedKeys, key: s
         (subject,) = said.subject
         pointer = LivePointer(**said.predicate, digest=subject.digest.get("sha256", ""))
     except StatementRefused as refused:
-        raise LiveRefused(f"live pointer {key} {refused}") from refused
+        raise LiveRefused(f"live pointer {key} {refused}; copy the newest numbered pointer over it") from refused
     except (ValidationError, ValueError, TypeError) as broken:
         raise LiveRefused(f"live pointer {key} does not say what a live pointer says: {broken}") from broken
     if (pointer.model, pointer.region, pointer.release) != (model, region, subject.name):
@@ -139,21 +140,23 @@ def _open(envelope: bytes, model: str, region: str, trusted: TrustedKeys, key: s
     return pointer
 
 
-def _keep(store: ObjectStore, release: Release, region: str, live: Live) -> None:
-    key = _key(release.tenant, release.task, region, live.pointer.number)
+def _keep(store: ObjectStore, release: Release, live: Live) -> None:
+    key = _key(release.tenant, release.task, live.pointer.region, live.pointer.number)
     try:
         store.put_once(CENTRAL_BUCKET, key, live.envelope)
     except AlreadyExists:
         if store.read(CENTRAL_BUCKET, key) != live.envelope:
-            raise LiveRefused(f"{key} was written by someone who did not hold the live pointer; ask who did") from None
+            raise LiveRefused(f"{key} was written by someone who did not win the live pointer; ask who did") from None
 
 
-def _refuse_vanished(store: ObjectStore, tenant: str, task: str, region: str) -> None:
-    first = _key(tenant, task, region, 1)
-    if store.stat(CENTRAL_BUCKET, first):
-        live = _key(tenant, task, region)
-        if store.stat(CENTRAL_BUCKET, live) is None:
-            raise LiveRefused(f"{live} is gone, but {first} exists; copy the newest numbered pointer over it")
+def _first_promotion_is_ahead(store: ObjectStore, tenant: str, task: str, region: str) -> bool:
+    """False when a promoter came first just now. Raises LiveRefused when a pointer was removed."""
+    first, live = _key(tenant, task, region, 1), _key(tenant, task, region)
+    if store.stat(CENTRAL_BUCKET, first) is None:
+        return True
+    if store.stat(CENTRAL_BUCKET, live) is None:
+        raise LiveRefused(f"live pointer {live} is gone, but {first} exists; copy the newest numbered pointer over it")
+    return False
 
 
 def _winner(store: ObjectStore, release: Release, region: str, trusted: TrustedKeys) -> str:

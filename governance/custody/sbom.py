@@ -34,8 +34,8 @@ def lock_digest(packages: list[Package]) -> str:
     return sha256_bytes("".join(f"{package.name}=={package.version}\n" for package in sorted(packages)).encode())
 
 
-def bill_of_materials(packages: list[Package]) -> dict[str, Any]:
-    """CycloneDX 1.6 JSON: a component a package, with version, licence and purl."""
+def sbom() -> dict[str, Any]:
+    """CycloneDX 1.6 JSON of this environment: a component a package, with version, licence and purl."""
     from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
@@ -44,7 +44,7 @@ def bill_of_materials(packages: list[Package]) -> dict[str, Any]:
 
     licences = LicenseFactory()
     components = []
-    for package in packages:
+    for package in installed():
         purl = PackageURL("pypi", name=package.name, version=package.version)
         components.append(
             Component(
@@ -62,7 +62,7 @@ def bill_of_materials(packages: list[Package]) -> dict[str, Any]:
 
 
 def packages_of(bill: dict[str, Any]) -> list[Package]:
-    """Names and versions that a bill of materials lists. Raises KeyError on another document."""
+    """Names and versions that an SBOM lists. Raises KeyError on another document."""
     return [Package(component["name"], component["version"], "") for component in bill["components"]]
 
 

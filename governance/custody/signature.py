@@ -1,7 +1,7 @@
 """The signature of a release folder: OpenSSF Model Signing 1.1.1 with an EC P-256 key, in a Sigstore bundle.
 
 The reference library signs, and its `model_signing verify key` accepts every release. Verification here reads the
-same bundle with `cryptography` alone: importing the library costs 1.3 s, and a region verifies at every mount.
+same bundle with `cryptography` alone: importing the library costs a second, and a region verifies at every mount.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def signed_files(signature: bytes, key: PublicKey) -> dict[str, str]:
         bundle = json.loads(signature)
         media_type, hint = bundle["mediaType"], bundle["verificationMaterial"]["publicKey"]["hint"]
         envelope = bundle["dsseEnvelope"]
-    except (ValueError, KeyError, TypeError) as broken:
+    except (ValueError, KeyError, TypeError, RecursionError) as broken:
         raise SignatureRefused("is not a Sigstore bundle of a key's signature") from broken
     if media_type != _BUNDLE:
         raise SignatureRefused(f"is a bundle of type {media_type!r}, expected was {_BUNDLE}")

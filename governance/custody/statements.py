@@ -61,13 +61,12 @@ def sign_statement(said: Statement, key: PrivateKey) -> bytes:
 
 def open_statement(envelope: bytes, key: PublicKey, predicate_type: str) -> Statement:
     """The statement inside, if `key` signed it and it is of this type. Raises StatementRefused."""
+    payload = open_envelope(_parse(envelope), key)
     try:
-        said = Statement.model_validate(json.loads(open_envelope(json.loads(envelope), key)))
+        said = Statement.model_validate(_parse(payload))
     except ValidationError as invalid:
         fault = invalid.errors()[0]
         raise StatementRefused(f"is not an in-toto statement: {fault['loc']}: {fault['msg']}") from invalid
-    except ValueError as broken:
-        raise broken if isinstance(broken, StatementRefused) else StatementRefused(f"is not JSON: {broken}") from broken
     if said.predicate_type != predicate_type:
         raise StatementRefused(f"says {said.predicate_type}, expected was {predicate_type}")
     return said
@@ -91,6 +90,13 @@ def open_envelope(envelope: Any, key: PublicKey) -> bytes:
             f"is not signed by key {key_id(key)[:16]}…: it was edited, or another key signed it"
         ) from None
     return payload
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as broken:
+        raise StatementRefused(f"is not JSON: {broken}") from broken
 
 
 def _pae(payload_type: str, payload: bytes) -> bytes:

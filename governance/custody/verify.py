@@ -7,7 +7,6 @@ import os
 import stat
 from pathlib import Path
 
-from governance.custody.blobs import Ref
 from governance.custody.canonical import sha256_bytes, sha256_file
 from governance.custody.keys import KeyRefused, PublicKey, TrustedKeys
 from governance.custody.manifest import ADAPTER_FILES, MANIFEST, ManifestInvalid, ReleaseManifest, parse_manifest
@@ -46,16 +45,10 @@ def verify_release(
         for name in ATTESTATIONS:
             attested(name, (folder / ATTESTATION_FILES[name]).read_bytes(), key, manifest.release, digest)
     except (KeyRefused, ManifestInvalid, SignatureRefused, StatementRefused, ReleaseRefused, OSError) as refused:
-        raise ReleaseRefused(f"release in {folder} refused: {refused}") from refused
+        raise ReleaseRefused(
+            f"release in {folder} refused: {refused}; stage it again from the central bucket"
+        ) from refused
     return manifest
-
-
-def gate_report(folder: Path, trusted: TrustedKeys) -> Ref:
-    """The gate report that a verified release was signed for; reading that blob shows whether it was edited since."""
-    manifest = parse_manifest((folder / MANIFEST).read_bytes())
-    key = trusted.release(Release.parse(manifest.release).tenant)
-    envelope = (folder / ATTESTATION_FILES["gate"]).read_bytes()
-    return passed_report(attested("gate", envelope, key, manifest.release, sha256_bytes(manifest.canonical)))
 
 
 def attested(name: str, envelope: bytes, key: PublicKey, release: str, digest: str) -> Statement:
@@ -89,7 +82,7 @@ def check_signed(found: dict[str, str], signed: dict[str, str]) -> None:
 
 def _only_release_files(folder: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
-        raise ReleaseRefused("it is not a folder; stage the release again")
+        raise ReleaseRefused("it is not a folder")
     found = set()
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from governance.gate.noninferiority import CONFIDENCE, draws, numbered
+from governance.gate.noninferiority import CONFIDENCE, Floats, numbered, resampled
 from governance.gate.power import wilson
 
 MINIMUM_ROWS = 30  # a smaller group is recorded, never judged
@@ -73,11 +73,13 @@ def group_bias(
     hits = np.array([correct[row] for row in known], dtype=np.float64)
     names = np.array([groups[row] for row in known], dtype=str)
     who, people = numbered([subjects[row] for row in known])
-    inside = names[None, :] == np.array(judged)[:, None]
-    drawn = np.concatenate([_gaps(hits, inside, weights[:, who]) for weights in draws(people, seed)])
+    inside = np.array(judged)[:, None] == names[None, :]
+    columns = np.vstack([inside * hits, inside, hits, np.ones(len(known))])
+    counts = np.stack([np.bincount(who, column, people).astype(np.float64) for column in columns], axis=1)
+    drawn = np.concatenate([_gaps(sums) for sums in resampled(counts, seed)])
     tail = (1 - CONFIDENCE) / (2 * len(judged))
     bounds = np.quantile(drawn, [tail, 1 - tail], axis=0).T
-    point = _gaps(hits, inside, np.ones((1, len(known)), dtype=np.float32))[0]
+    point = _gaps(counts.sum(axis=0, keepdims=True))[0]
     measured = {
         name: Group(name, sizes[name], float(hits[rows].mean()), float(gap), float(low), float(high))
         for name, rows, gap, (low, high) in zip(judged, inside, point, bounds, strict=True)
@@ -125,13 +127,12 @@ def _like(word: str, other: str) -> str:
     return other.capitalize() if word[0].isupper() else other
 
 
-def _gaps(hits: np.ndarray, inside: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Group − rest accuracy [resamples, groups] from hits [rows], membership [groups, rows], weights [resamples, rows].
+def _gaps(sums: Floats) -> Floats:
+    """Group − rest accuracy [resamples, groups], from sums of: hits and rows by group, all hits, all rows.
 
     A group or rest missing from a resample leaves no gap there.
     """
-    right, size = weights * hits, weights
-    right_in, size_in = right @ inside.T, size @ inside.T
-    right_out, size_out = right.sum(axis=1, keepdims=True) - right_in, size.sum(axis=1, keepdims=True) - size_in
-    gap = right_in / np.maximum(size_in, 1) - right_out / np.maximum(size_out, 1)
-    return np.where((size_in > 0) & (size_out > 0), gap, 0.0)
+    right, size = np.split(sums[:, :-2], 2, axis=1)
+    right_out, size_out = sums[:, -2:-1] - right, sums[:, -1:] - size
+    gap = right / np.maximum(size, 1) - right_out / np.maximum(size_out, 1)
+    return np.where((size > 0) & (size_out > 0), gap, 0.0)

@@ -72,7 +72,7 @@ def capped(table: pa.Table) -> pa.Table:
     ids = table["record_id"].to_pylist()
     first = {record: row for row, record in reversed(list(enumerate(ids)))}
     kept = sorted(first, key=lambda record: hashlib.sha256(record.encode()).digest())[:LIMIT]
-    return table.take([first[record] for record in sorted(kept)])
+    return table.take(pa.array([first[record] for record in sorted(kept)], pa.int64()))
 
 
 def _deliveries(golden: pa.Table | None) -> set[str]:

@@ -27,13 +27,10 @@ class LabelDrift:
     unknown_rows: int
     new_rows: int
 
-    @property
-    def unknown_share(self) -> float:
-        return self.unknown_rows / self.new_rows
 
-    @property
-    def collapsed(self) -> bool:
-        return self.lower > COLLAPSE or self.unknown_share > UNKNOWN_SHARE
+def speaks_of_other_labels(unknown_rows: int, rows: int) -> bool:
+    """Whether so many rows bear labels that the champion never saw that its accuracy vouches for nothing."""
+    return unknown_rows > UNKNOWN_SHARE * rows
 
 
 def label_drift(

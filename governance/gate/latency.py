@@ -31,8 +31,9 @@ class Latency:
     lower: float
     upper: float
 
-    def slow(self, limit: float) -> bool:
-        return self.ratio > limit and self.lower > 1
+
+def is_slow(ratio: float, lower: float, limit: float) -> bool:
+    return ratio > limit and lower > 1
 
 
 def compare_latency(candidate: ArrayLike, champion: ArrayLike, seed: int) -> Latency:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 METRICS = ("macro F1", "accuracy")
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-_CHUNK = 250  # resamples held in memory at once: 250 × 6,000 subjects are 6 MB
+_CHUNK = 250  # resamples held in memory at once: 250 × 6,000 subjects are 12 MB
 
 Verdict = Literal["improvement", "parity", "inferior", "undecided"]
 Indices = NDArray[np.int64]
@@ -39,11 +39,17 @@ class Difference:
     def value(self) -> float:
         return self.candidate - self.champion
 
-    def verdict(self, margin: float) -> Verdict:
-        """`improvement` above zero, `parity` above −margin, `inferior` else; margin 0 asks for improvement."""
-        if self.lower > 0:
-            return "improvement"
-        return "parity" if self.lower > -margin else "inferior"
+
+def verdict_of(lower: float, upper: float, margin: float, enough_rows: bool) -> Verdict:
+    """`improvement` above zero, `parity` above −margin, else `inferior`; margin 0 asks for an improvement.
+
+    With too few rows only a clear loss is said to be one; all else is `undecided`.
+    """
+    if not enough_rows:
+        return "inferior" if upper < -margin else "undecided"
+    if lower > 0:
+        return "improvement"
+    return "parity" if lower > -margin else "inferior"
 
 
 def seed_of(*digests: str) -> int:
@@ -65,20 +71,21 @@ def compare(
         )
     counts = _counts(truth, (candidate, champion), subjects)
     point = _metrics(counts.sum(axis=0, keepdims=True))
-    drawn = [_metrics(weights @ counts) for weights in draws(len(counts), seed)]
+    drawn = [_metrics(sums) for sums in resampled(counts, seed)]
     return {metric: _difference(point[metric], np.concatenate([part[metric] for part in drawn])) for metric in METRICS}
 
 
-def draws(units: int, seed: int, resamples: int = RESAMPLES) -> Iterator[NDArray[np.float32]]:
-    """Bootstrap weights [resamples in this chunk, units]: how often each unit was drawn, units draws with replacement.
+def resampled(units: Floats, seed: int) -> Iterator[Floats]:
+    """Bootstrap sums [resamples in this chunk, columns] of counts [units, columns], units drawn with replacement.
 
-    float32 is exact here: no count reaches 2^24.
+    Units of equal counts are exchangeable, so how often each *kind* is drawn is one multinomial draw: the same
+    distribution, and a hundred times less work where a subject has one row.
     """
+    kinds, many = np.unique(units, axis=0, return_counts=True)
     rng = np.random.default_rng(seed)
-    for start in range(0, resamples, _CHUNK):
-        rows = min(_CHUNK, resamples - start)
-        drawn = rng.integers(0, units, (rows, units)) + np.arange(rows)[:, None] * units
-        yield np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units).astype(np.float32)
+    for start in range(0, RESAMPLES, _CHUNK):
+        weights = rng.multinomial(len(units), many / len(units), min(_CHUNK, RESAMPLES - start))
+        yield weights.astype(np.float64) @ kinds
 
 
 def class_f1(truth: Sequence[str], predicted: Sequence[str]) -> dict[str, tuple[int, float]]:
@@ -97,7 +104,7 @@ def numbered(values: Sequence[str]) -> tuple[Indices, int]:
     return indices.astype(np.int64), len(names)
 
 
-def _counts(truth: Sequence[str], models: Sequence[Sequence[str]], subjects: Sequence[str]) -> NDArray[np.float32]:
+def _counts(truth: Sequence[str], models: Sequence[Sequence[str]], subjects: Sequence[str]) -> Floats:
     """Per subject [subjects, 5 × labels]: each model's hits and claims by label, then the label's rows."""
     labels = {label: index for index, label in enumerate(sorted(set(truth)))}
     who, people = numbered(subjects)
@@ -109,12 +116,12 @@ def _counts(truth: Sequence[str], models: Sequence[Sequence[str]], subjects: Seq
         here = who * 5 * width + 2 * place * width + said
         cells += [here[said == true], here[said >= 0] + width]
     total = np.bincount(np.concatenate(cells), minlength=people * 5 * width)
-    return total.reshape(people, 5 * width).astype(np.float32)
+    return total.reshape(people, 5 * width).astype(np.float64)
 
 
-def _metrics(counts: NDArray[np.float32]) -> dict[str, Floats]:
+def _metrics(counts: Floats) -> dict[str, Floats]:
     """Metric → [resamples, 2] (candidate, champion), from counts [resamples, 5 × labels]."""
-    parts = counts.reshape(len(counts), 5, -1).astype(np.float64)
+    parts = counts.reshape(len(counts), 5, -1)
     support = parts[:, 4, :]
     present = support > 0  # a rare label may be missing from a resample: then its F1 is not defined there
     f1, accuracy = [], []

@@ -1,0 +1,48 @@
+"""The `pedigree` command line: one file a group of commands, each group added by one line here.
+
+A group imports what is heavy inside its commands, so that `pedigree --help` stays quick.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from orchestration.cli import releases, stack
+
+ROOMS = {"orchestration", "assets", "serving", "governance"}
+
+app = typer.Typer(
+    help="From a client's files to a signed adapter that answers in every region, and back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def add(group: str, *commands: Callable[..., Any]) -> None:
+    """Add a group of commands; each is called by the name of its function."""
+    for command in commands:
+        app.command(rich_help_panel=group)(_explained(command))
+
+
+def _explained(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Our own errors are sentences for people: shown as such, exit code 1. Any other error is a bug: traceback."""
+
+    @functools.wraps(command)
+    def explained(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except Exception as fault:
+            if type(fault).__module__.partition(".")[0] not in ROOMS:
+                raise
+            Console(stderr=True, highlight=False).print(str(fault), style="red", markup=False)
+            raise typer.Exit(1) from fault
+
+    return explained
+
+
+add("The local stack", stack.up, stack.down, stack.status)
+add("Releases", releases.trace, releases.verify, releases.promote, releases.rollback)

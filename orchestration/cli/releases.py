@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.tree import Tree
 
 from governance.tenants import ConfigurationError, Release
@@ -34,7 +35,7 @@ def trace(
     if as_json:
         print(json.dumps(node.to_json(), indent=2))
     else:
-        console.print(_tree(node))
+        console.print(tree(node))
     raise typer.Exit(0 if node.whole else 1)
 
 
@@ -111,9 +112,10 @@ def _last(run: Any) -> str:
     return run.errors[-1] if run.errors else "see the run in Dagster"
 
 
-def _tree(node: Any) -> Tree:
+def tree(node: Any) -> Tree:
+    """A trace as a rich tree."""
     mark = "[green]✔[/]" if node.ok else "[red]✘[/]"
-    tree = Tree(f"{mark} [bold]{node.name}[/] {node.value} [dim]{node.detail}[/]")
+    branch = Tree(f"{mark} [bold]{node.name}[/] {escape(node.value)} [dim]{escape(node.detail)}[/]")
     for child in node.children:
-        tree.children.append(_tree(child))
-    return tree
+        branch.children.append(tree(child))
+    return branch

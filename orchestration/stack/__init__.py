@@ -5,12 +5,13 @@ files beside this one; supervisor.py runs them.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from governance.custody.keys import create_keys
 from orchestration.settings import Settings, load_settings
-from orchestration.stack import local, ports, seaweedfs, supervisor
+from orchestration.stack import dagster, local, mlflow, ports, seaweedfs, supervisor, triton
 from orchestration.stack.supervisor import Entry, Part, StackError
 
 Ports = Mapping[str, Mapping[str, int]]
@@ -40,8 +41,14 @@ class Health:
 
 def plans(settings: Settings) -> dict[str, Plan]:
     """Every part of the stack by name, in the order in which people read about them."""
+    code, web = "dagster-code", "dagster-webserver"
     return {
-        "seaweedfs": Plan(seaweedfs.PORTS, lambda settings, ports: seaweedfs.part(settings, ports["seaweedfs"])),
+        "seaweedfs": Plan(seaweedfs.PORTS, lambda s, ports: seaweedfs.part(s, ports["seaweedfs"])),
+        "mlflow": Plan(mlflow.PORTS, lambda s, ports: mlflow.part(s, ports["mlflow"])),
+        **{triton.part_name(region): _triton(region) for region in settings.company().regions},
+        code: Plan(dagster.CODE_PORTS, lambda s, ports: dagster.code_server(s, ports[code]), ("seaweedfs",)),
+        web: Plan(dagster.WEBSERVER_PORTS, lambda s, ports: dagster.webserver(s, ports[web], ports[code]), (code,)),
+        "dagster-daemon": Plan({}, lambda s, ports: dagster.daemon(s, ports[web], ports[code]), (web,)),
     }
 
 
@@ -53,25 +60,25 @@ def start(settings: Settings, parts: Iterable[str] | None = None, report: Report
     known = plans(settings)
     wanted = _with_needs(known, parts or known)
     with supervisor.one_at_a_time(settings.state_dir):
+        settings = _reload(settings)  # whoever held the lock may have made the credentials
         ledger = supervisor.read_ledger(settings.state_dir)
         missing = {name: known[name] for name in wanted if not _runs(ledger, name)}
         supervisor.stop([ledger[name] for name in missing if name in ledger])  # what a killed part left behind
         _assign_ports(ledger, missing)
-        local.write_stack_settings(settings, _addresses(known, ledger))
-        settings = load_settings(state_dir=settings.state_dir, company_file=settings.company_file)
-        _bring_up(settings, missing, ledger, report or (lambda part, news: None))
+        create_keys(settings.keys_dir, settings.company().tenants)
+        local.write_stack_settings(settings, _addresses(settings, ledger))
+        settings = _reload(settings)
+        _bring_up(settings, {name: known[name] for name in wanted}, ledger, report or (lambda part, news: None))
     return settings
 
 
 def stop(settings: Settings) -> list[str]:
     """End every part that `start` started, dependents first; the names of those that ran. Raises StackError."""
-    known = plans(settings)
     with supervisor.one_at_a_time(settings.state_dir):
         ledger = supervisor.read_ledger(settings.state_dir)
         ran = [name for name in ledger if _runs(ledger, name)]
-        depth = {name: len(_with_needs(known, [name])) if name in known else 0 for name in ledger}
-        for level in sorted(set(depth.values()), reverse=True):
-            supervisor.stop([ledger[name] for name in ledger if depth[name] == level])
+        for level in sorted({entry.level for entry in ledger.values()}, reverse=True):
+            supervisor.stop([entry for entry in ledger.values() if entry.level == level])
     return ran
 
 
@@ -106,6 +113,10 @@ def _with_needs(known: Mapping[str, Plan], names: Iterable[str]) -> list[str]:
     return [name for name in known if name in wanted]
 
 
+def _reload(settings: Settings) -> Settings:
+    return load_settings(state_dir=settings.state_dir, company_file=settings.company_file)
+
+
 def _runs(ledger: Ledger, name: str) -> bool:
     return name in ledger and supervisor.running(ledger[name]) is not None
 
@@ -131,27 +142,41 @@ def _assign_ports(ledger: Ledger, missing: Mapping[str, Plan]) -> None:
             taken |= set(entry.ports.values())
 
 
-def _addresses(known: Mapping[str, Plan], ledger: Ledger) -> dict[str, Any]:
+def _triton(region: str) -> Plan:
+    return Plan(triton.PORTS, lambda s, ports: triton.part(s, region, ports[triton.part_name(region)]))
+
+
+def _addresses(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     """The settings that follow from where the parts listen."""
-    addresses: dict[str, Any] = {}
-    if "seaweedfs" in ledger:
-        addresses["s3_endpoint"] = seaweedfs.address(ledger["seaweedfs"].ports)
+    regions = {region: triton.part_name(region) for region in settings.company().regions}
+    addresses: dict[str, Any] = {
+        "triton": {region: triton.address(ledger[name].ports) for region, name in regions.items() if name in ledger}
+    }
+    for key, name, address in (
+        ("s3_endpoint", "seaweedfs", seaweedfs.address),
+        ("mlflow_uri", "mlflow", mlflow.address),
+        ("dagster_url", "dagster-webserver", dagster.address),
+    ):
+        if name in ledger:
+            addresses[key] = address(ledger[name].ports)
     return addresses
 
 
-def _bring_up(settings: Settings, missing: Mapping[str, Plan], ledger: Ledger, report: Report) -> None:
-    """Start each part as soon as those that it needs answer, and wait for all."""
-    log_folder = settings.state_dir / "logs"
-    waiting = dict(missing)
-    started: dict[str, Part] = {}
+def _bring_up(settings: Settings, wanted: Mapping[str, Plan], ledger: Ledger, report: Report) -> None:
+    """Start each part that does not run as soon as those that it needs answer, and wait until all of them do."""
+    waiting = dict(wanted)
+    running: dict[str, Part] = {}
     while waiting:
         for name, plan in [*waiting.items()]:
-            if name not in started and waiting.keys().isdisjoint(plan.needs):
-                started[name] = part = plan.build(settings, _ports(ledger))
+            if name not in running and waiting.keys().isdisjoint(plan.needs):
+                running[name] = plan.build(settings, _ports(ledger))
                 report(name, "starting")
-                ledger[name] = supervisor.spawn(part, ledger[name].ports, log_folder / f"{name}.log")
-                supervisor.write_ledger(settings.state_dir, ledger)
-            if name in started and supervisor.is_ready(started[name], ledger[name]):
+                if not _runs(ledger, name):
+                    log = settings.state_dir / "logs" / f"{name}.log"
+                    ledger[name] = supervisor.spawn(running[name], ledger[name].ports, log)
+                    ledger[name].level = len(_with_needs(wanted, [name]))
+                    supervisor.write_ledger(settings.state_dir, ledger)
+            if name in running and supervisor.is_ready(running[name], ledger[name]):
                 del waiting[name]
                 report(name, "ready")
         time.sleep(0.05)

@@ -39,6 +39,7 @@ def part(settings: Settings, ports: Mapping[str, int]) -> Part:
         "-s3.port.lance=0",
         "-s3.autoCreateBucket=false",
         "-s3.allowDeleteBucketNotEmpty=false",
+        "-volume.preStopSeconds=0",  # nobody else has to notice first
         "-webdav=false",
         "-admin.ui=false",
         "-master.telemetry=false",
@@ -52,6 +53,7 @@ def part(settings: Settings, ports: Mapping[str, int]) -> Part:
         address=address(ports),
         ready=lambda started: _answers(settings, ports),
         prepare=lambda: _write_identities(settings, home),
+        leftovers=tuple(f"/tmp/seaweedfs-*-{port}.sock" for port in ports.values()),
         working_directory=home,
     )
 

@@ -22,7 +22,6 @@ from orchestration.settings import CHECKOUT
 
 LOG_TAIL = 25
 GRACE = 15.0
-SHARED_MEMORY = Path("/dev/shm")
 
 
 class StackError(RuntimeError):
@@ -41,8 +40,8 @@ class Part:
     ready: Callable[[float], bool]
     prepare: Callable[[], None] = lambda: None  # files that must lie ready before it starts
     working_directory: Path = CHECKOUT
-    patience: float = 90.0  # seconds until it must be ready
-    shared_memory: str = ""  # how the names of its files in /dev/shm begin; "" if it has none
+    patience: float = 180.0  # seconds until it must be ready
+    leftovers: tuple[str, ...] = ()  # patterns of files of its own that a crash leaves outside of the state_dir
 
 
 @dataclass
@@ -53,7 +52,8 @@ class Entry:
     pid: int = 0
     created: float = 0.0
     log: str = ""
-    shared_memory: str = ""
+    leftovers: list[str] = field(default_factory=list)
+    level: int = 0  # it and the parts it needs, counted; the higher the earlier it is stopped
 
 
 def read_ledger(state_dir: Path) -> dict[str, Entry]:
@@ -107,7 +107,7 @@ def spawn(part: Part, ports: dict[str, int], log: Path) -> Entry:
             start_new_session=True,
         )
     child.returncode = 0  # it is meant to outlive this object: no warning, no waiting
-    return Entry(ports, child.pid, psutil.Process(child.pid).create_time(), str(log), part.shared_memory)
+    return Entry(ports, child.pid, psutil.Process(child.pid).create_time(), str(log), list(part.leftovers))
 
 
 def is_ready(part: Part, entry: Entry) -> bool:
@@ -132,8 +132,8 @@ def stop(entries: Sequence[Entry], grace: float = GRACE) -> None:
     _signal(family, signal.SIGKILL, 5)
     if left := [member.pid for member in family if not _ended(member)]:
         raise StackError(f"processes {left} survived SIGKILL; the kernel holds them, look at `ps -o pid,stat,wchan`")
-    for prefix in {entry.shared_memory for entry in entries} - {""}:
-        for file in SHARED_MEMORY.glob(f"{prefix}*"):
+    for pattern in {Path(pattern) for entry in entries for pattern in entry.leftovers}:
+        for file in pattern.parent.glob(pattern.name):
             file.unlink(missing_ok=True)
 
 

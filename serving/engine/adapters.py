@@ -30,7 +30,7 @@ NEUTRAL = {
     "target_modules", "task_type", "use_rslora",
     "megatron_core", "qalora_group_size", "loftq_config", "corda_config", "eva_config",
 }  # fmt: skip
-OFF = (None, False, 0, [], {}, "none")
+OFF: tuple[object, ...] = (None, False, 0, [], {}, "none")
 
 
 class AdapterRefused(ValueError):
@@ -129,9 +129,9 @@ def _rank_and_scale(folder: Path, config: dict[str, Any]) -> tuple[int, float]:
     if (start := config.get("init_lora_weights", True)) not in (True, False, "gaussian", "orthogonal"):
         raise AdapterRefused(f"{where}: init_lora_weights {start!r} changes the base; the base is shared and fixed")
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if type(rank) is not int or not 1 <= rank <= RANK_LIMIT:
+    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= RANK_LIMIT:
         raise AdapterRefused(f"{where}: rank r is {rank!r}, allowed are 1 to {RANK_LIMIT}")
-    if type(alpha) not in (int, float) or not math.isfinite(alpha):
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
         raise AdapterRefused(f"{where}: lora_alpha is {alpha!r}, it must be a number")
     return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
@@ -144,8 +144,9 @@ def _head_facts(folder: Path, head: dict[str, Any], base: BaseShape) -> tuple[tu
     if not 2 <= len(labels) <= LABEL_LIMIT or len(set(labels)) != len(labels):
         raise AdapterRefused(f"{where}: {len(labels)} labels; allowed are 2 to {LABEL_LIMIT}, each once")
     if head.get("pooling") != "mean" or head.get("dtype") != "float32":
-        raise AdapterRefused(f"{where}: pooling {head.get('pooling')!r}, dtype {head.get('dtype')!r}: not mean, float32")
-    if type(max_tokens) is not int or not 3 <= max_tokens <= base.positions:
+        found = f"pooling {head.get('pooling')!r}, dtype {head.get('dtype')!r}"
+        raise AdapterRefused(f"{where}: {found}; the engine computes mean, float32")
+    if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or not 3 <= max_tokens <= base.positions:
         raise AdapterRefused(f"{where}: max_tokens is {max_tokens!r}, this base takes 3 to {base.positions}")
     return tuple(labels), max_tokens
 

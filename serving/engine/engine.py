@@ -112,10 +112,12 @@ class Engine:
         return tokenizer
 
     @torch.inference_mode()
-    def _forward(self, tokens: list[list[int]], segments: Segments) -> Iterator[Answer]:
+    def _forward(self, tokens: list[list[int]], segments: Segments) -> list[Answer]:
         lengths = torch.tensor([len(ids) for ids in tokens])
         ids = nn.utils.rnn.pad_sequence(
-            [torch.tensor(row) for row in tokens], batch_first=True, padding_value=self._encoder.config.pad_token_id or 0
+            [torch.tensor(row) for row in tokens],
+            batch_first=True,
+            padding_value=self._encoder.config.pad_token_id or 0,
         )
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
         self._batch.segments = segments
@@ -124,7 +126,7 @@ class Engine:
         finally:
             self._batch.segments = []
         pooled = (states * mask[..., None]).sum(1) / lengths[:, None]
-        return _answers(pooled, segments)
+        return [answer for rows, adapter in segments for answer in _answers(pooled[rows], adapter)]
 
     def _adding(self, name: str) -> Any:
         """A hook that adds to the output of module `name` [rows, …, out] what each segment's adapter says."""
@@ -171,9 +173,7 @@ def _segments(names: list[str], adapters: dict[str, Adapter]) -> Segments:
     return [(slice(a, b), adapters[names[a]]) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]
 
 
-def _answers(pooled: Tensor, segments: Segments) -> Iterator[Answer]:
-    for rows, adapter in segments:
-        scores = torch.softmax(pooled[rows] @ adapter.weight + adapter.bias, dim=-1)
-        best = scores.argmax(dim=-1).tolist()
-        for winner, row in zip(best, scores.tolist(), strict=True):
-            yield Answer(adapter.labels[winner], dict(zip(adapter.labels, row, strict=True)))
+def _answers(pooled: Tensor, adapter: Adapter) -> Iterator[Answer]:
+    scores = torch.softmax(pooled @ adapter.weight + adapter.bias, dim=-1)
+    for winner, row in zip(scores.argmax(dim=-1).tolist(), scores.tolist(), strict=True):
+        yield Answer(adapter.labels[winner], dict(zip(adapter.labels, row, strict=True)))

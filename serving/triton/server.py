@@ -40,9 +40,9 @@ def command(region_root: Path, base: str, ports: Ports, install: Path) -> list[s
         str(server / "bin" / "tritonserver"),
         f"--model-repository={region_root / 'models'}",
         f"--backend-directory={server / 'backends'}",
-        f"--cache-directory={server / 'caches'}",
         "--model-control-mode=explicit",  # poll mode reloads on any write and can see half a copy
         f"--load-model={base}",
+        f"--id={base}",  # clients learn the resident base from the server's name
         f"--http-address={HOST}",
         f"--http-port={ports.http}",
         f"--grpc-address={HOST}",
@@ -83,12 +83,16 @@ def preflight(install: Path) -> None:
     try:
         ctypes.CDLL(str(library))
     except OSError as cause:
-        raise TritonUnusable(f"{library} cannot be loaded ({cause}); use a Python built with --enable-shared") from cause
+        raise TritonUnusable(
+            f"{library} cannot be loaded ({cause}); use a Python built with --enable-shared"
+        ) from cause
     _check_numpy(install)
     if not os.access(SHARED_MEMORY, os.W_OK):
         raise TritonUnusable(f"{SHARED_MEMORY} is not writable; the Python backend talks through it")
     if (free := shutil.disk_usage(SHARED_MEMORY).free) < SHARED_MEMORY_MIN:
-        raise TritonUnusable(f"{SHARED_MEMORY} has {free >> 20} MiB free, {SHARED_MEMORY_MIN >> 20} are needed; enlarge it")
+        raise TritonUnusable(
+            f"{SHARED_MEMORY} has {free >> 20} MiB free, {SHARED_MEMORY_MIN >> 20} are needed; enlarge it"
+        )
 
 
 def _check_numpy(install: Path) -> None:

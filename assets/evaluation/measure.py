@@ -1,0 +1,98 @@
+"""Latency and bias of a candidate, measured on the engine; the statistics are governance/gate's."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, islice
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from assets.evaluation.predict import Contender, predict
+from governance.gate import document as doc
+from governance.gate.bias import group_bias, swap_bias, swap_gender
+from governance.gate.latency import PAIRS, compare_latency, is_slow
+from governance.gate.noninferiority import seed_of
+from governance.gate.report import Against
+from governance.tenants import Bias
+
+if TYPE_CHECKING:
+    from serving.engine.engine import Engine
+
+_WARM_UP = 10
+_ALONE = 100  # timings of a first release, which has nobody to be compared with
+_SWAPPED = 2000  # texts whose gender words are swapped, at most
+
+Log = Callable[[str], None]
+
+
+def measure_latency(
+    engine: "Engine",
+    candidate: Contender,
+    champions: Mapping[Against, Contender],
+    sets: Mapping[str, pa.Table],
+    limit: float,
+    log: Log,
+) -> doc.Latency:
+    """Single requests of both models in turn, against the first champion; slow only when a second round agrees."""
+    texts = [text for table in sets.values() for text in table["text"].to_pylist()[:PAIRS]]
+    opponent = next(iter(champions.values()), candidate)
+    log(f"latency: {candidate.name} and {opponent.name} in turn, {PAIRS} requests each")
+    _timed(engine, (candidate.name, opponent.name), texts, _WARM_UP)
+    if opponent is candidate:
+        timings = _timed(engine, (candidate.name,), texts, _ALONE)[0]
+        alone = compare_latency(timings, timings, 0)
+        return doc.Latency(
+            against=None,
+            pairs=_ALONE,
+            candidate_p50=alone.candidate_p50,
+            candidate_p95=alone.candidate_p95,
+            limit=limit,
+        )
+    seed = seed_of(candidate.digest, opponent.digest, "latency")
+    ours, theirs = _timed(engine, (candidate.name, opponent.name), texts, PAIRS)
+    found = compare_latency(ours, theirs, seed)
+    if is_slow(found.ratio, found.lower, limit):
+        log(f"latency: p95 ratio {found.ratio:.2f}; measuring again, a busy machine is no evidence")
+        again = _timed(engine, (candidate.name, opponent.name), texts, PAIRS)
+        found = compare_latency(ours + again[0], theirs + again[1], seed)
+    return doc.Latency(against=opponent.name, limit=limit, **vars(found))
+
+
+def measure_bias(
+    engine: "Engine",
+    candidate: Contender,
+    sets: Mapping[str, pa.Table],
+    said: Mapping[str, Sequence[str]],
+    bias: Bias,
+    log: Log,
+) -> doc.Bias:
+    """By the group column over all judged rows; by swapped gender words where no two groups have rows enough."""
+    rows = [
+        (row, label) for name, table in sets.items() for row, label in zip(table.to_pylist(), said[name], strict=True)
+    ]
+    measured = None
+    if bias.group:
+        measured = group_bias(
+            [row["label"] == label for row, label in rows],
+            [row["group"] for row, _ in rows],
+            [row["subject_id"] for row, _ in rows],
+            bias.max_difference,
+            seed_of(candidate.digest, "bias"),
+        )
+    if measured is None:
+        pairs = [(label, swapped) for row, label in rows if (swapped := swap_gender(row["text"])) != row["text"]]
+        pairs = pairs[:_SWAPPED]
+        after = predict(engine, candidate.name, [text for _, text in pairs], "gender words swapped", log)
+        measured = swap_bias([label for label, _ in pairs], after, bias.max_difference)
+    return doc.Bias(column=bias.group, limit=bias.max_difference, blocking=bias.blocking, **vars(measured))
+
+
+def _timed(engine: "Engine", names: Sequence[str], texts: Sequence[str], rounds: int) -> list[list[float]]:
+    """Seconds [names][rounds] of single requests; each round asks every model the same text, in turning order."""
+    seconds: list[list[float]] = [[] for _ in names]
+    for turn, text in enumerate(islice(cycle(texts), rounds)):
+        for at in range(len(names)) if turn % 2 else reversed(range(len(names))):
+            start = time.perf_counter()
+            engine.classify([text], [names[at]])
+            seconds[at].append(time.perf_counter() - start)
+    return seconds

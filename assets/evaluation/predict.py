@@ -1,0 +1,36 @@
+"""Contenders and what they answer: the engine that serves clients is the one that is judged."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.engine.engine import Engine
+
+_CHUNK = 1024
+_REPORT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A release's adapter in `folder`; `name` is the release, `digest` that of its lora_adapter record."""
+
+    name: str
+    folder: Path
+    digest: str
+
+
+def predict(engine: "Engine", name: str, texts: Sequence[str], what: str, log: Callable[[str], None]) -> list[str]:
+    """The label of each text by the model mounted under `name`; says how far it is every ten seconds."""
+    log(f"{what}: {len(texts)} rows")
+    labels: list[str] = []
+    told = time.monotonic()
+    for start in range(0, len(texts), _CHUNK):
+        part = texts[start : start + _CHUNK]
+        labels += [answer.label for answer in engine.classify(part, [name] * len(part))]
+        if time.monotonic() - told > _REPORT_SECONDS:
+            told = time.monotonic()
+            log(f"{what}: {len(labels)} of {len(texts)} rows")
+    return labels

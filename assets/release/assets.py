@@ -1,0 +1,77 @@
+"""signed_artifact: what may be promoted. Refuses unless this adapter's own gate report passed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dagster as dg
+
+from assets.line import materialized, releases, table
+from assets.release.sign import AlreadySigned, sign
+from governance.custody.blobs import Ref
+from governance.custody.manifest import BaseDigest, Environment
+from governance.custody.provenance import Run
+from governance.custody.records import read_record
+from governance.custody.store import ObjectStore
+from governance.tenants import Company, Release
+from serving.engine import base_digest, base_folder
+
+
+@dg.asset(partitions_def=releases, group_name="line", kinds={"mlflow"}, io_manager_key="references")
+def signed_artifact(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[ObjectStore],
+    company: dg.ResourceParam[Company],
+    keys_dir: dg.ResourceParam[Path],
+    catalogue: dg.ResourceParam[str],
+    work: dg.ResourceParam[Path],
+    environment: dg.ResourceParam[Environment],
+    lora_adapter: Ref,
+    validation_report: Ref,
+) -> dg.MaterializeResult:
+    """Manifest, signature, provenance, SBOM and the gate's statement, stored once, registered in MLflow."""
+    from assets.training.tracking import find_run, register
+
+    release = Release.parse(context.partition_key)
+    if context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key]), limit=1
+    ).records:
+        raise AlreadySigned(f"{release} is signed already and stays as it is; retrain or deliver for a new release")
+    model = company.model(release.tenant, release.task)
+    mlflow_run = find_run(catalogue, release, lora_adapter.sha256)
+    started = context.instance.get_run_stats(context.run_id).start_time
+    now = datetime.now(UTC)
+    run = Run(
+        builder="urn:pedigree:dagster",
+        dagster_run_id=context.run_id,
+        mlflow_run_id=mlflow_run,
+        started=datetime.fromtimestamp(started, UTC) if started else now,
+        finished=now,
+    )
+    base = BaseDigest(name=model.base, sha256=base_digest(base_folder(company.bases[model.base])))
+    with TemporaryDirectory(dir=work) as folder:
+        ref = sign(
+            store,
+            keys_dir,
+            release,
+            model,
+            lora_adapter,
+            validation_report,
+            base,
+            environment,
+            run,
+            Path(folder),
+        )
+    bundle = read_record(store, ref)
+    digest = str(bundle.facts["release_digest"])
+    version = register(catalogue, release, mlflow_run, digest)
+    return materialized(
+        ref,
+        {
+            "release_digest": digest,
+            "mlflow_version": version,
+            "files": table(
+                {"file": name, "bytes": file.size, "sha256": file.sha256} for name, file in bundle.files.items()
+            ),
+        },
+    )

@@ -1,0 +1,253 @@
+"""LoRA fine-tuning of a base for text classification: the training loop and nothing else.
+
+Same examples, same training, same machine: same bytes. Everything random follows from `training.seed`.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from assets.training.encoder import (
+    BaseUnusable,
+    Batch,
+    Classifier,
+    batches,
+    embed,
+    load_base,
+    reproducible,
+    save,
+    tokenize,
+)
+from assets.training.split import Examples, OneClass, TooFewRows
+from governance.tenants import Training
+
+Log = Callable[[str], None]
+IMBALANCE = 3.0  # largest class over smallest, from which the classes are weighted
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch: mean training loss, then macro F1 and accuracy on the validation part."""
+
+    epoch: int
+    loss: float
+    macro_f1: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What a fine-tuning gave; no clock time in it, so it is the same at every rerun.
+
+    `confusion[i][j]`: validation rows of label i answered with label j, at the best epoch. `class_weights`: None where
+    the classes were balanced enough. `parameters`: how many were trained, beside `frozen_parameters`.
+    """
+
+    labels: list[str]
+    epochs: list[EpochReport]
+    best_epoch: int
+    class_weights: dict[str, float] | None
+    confusion: list[list[int]]
+    parameters: int
+    frozen_parameters: int
+
+
+def finetune(
+    base: Path, train: Examples, validation: Examples, training: Training, out: Path, log: Log = print
+) -> Finetuned:
+    """Train a LoRA adapter (Hu et al., 2021) and its head on `train`; write the four files of an adapter into `out`.
+
+    `validation` chooses the epoch that is kept and stops the training. Raises TooFewRows, OneClass, BaseUnusable,
+    TrainingDiverged.
+    """
+    _require_classes(train, validation)
+    with reproducible(training.seed) as device:
+        classifier = _adapted(base, training, len(set(train.labels)), device)
+        finetuned = fit(classifier, train, validation, training, log)
+        save(classifier, finetuned.labels, training.max_tokens, out)
+    return finetuned
+
+
+def fit(classifier: Classifier, train: Examples, validation: Examples, training: Training, log: Log) -> Finetuned:
+    """Train whatever of `classifier` requires gradients; leave it at its best epoch, in evaluation mode."""
+    labels = sorted(set(train.labels))
+    weights = class_weights(train.labels)
+    parameters = [*classifier.encoder.parameters(), *classifier.head.parameters()]
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    one_epoch = _course(classifier, trained, train, labels, weights, training, log)
+    reports: list[EpochReport] = []
+    kept: list[torch.Tensor] = []
+    answers: list[str] = []
+    best = 0
+    for epoch in range(1, training.epochs + 1):
+        loss = one_epoch(epoch)
+        answered = _answers(classifier, labels, validation, training)
+        reports.append(_report(epoch, loss, answered, validation.labels))
+        log(_line(reports[-1], training.epochs))
+        if not best or reports[-1].macro_f1 > reports[best - 1].macro_f1:
+            best, answers, kept = epoch, answered, [parameter.detach().clone() for parameter in trained]
+        elif epoch - best >= training.patience:
+            log(f"no better macro F1 for {training.patience} epochs: stopped, epoch {best} is kept")
+            break
+    with torch.no_grad():
+        for parameter, value in zip(trained, kept, strict=True):
+            parameter.copy_(value)
+    count = sum(parameter.numel() for parameter in trained)
+    return Finetuned(
+        labels=labels,
+        epochs=reports,
+        best_epoch=best,
+        class_weights=weights,
+        confusion=_confusion(labels, validation.labels, answers),
+        parameters=count,
+        frozen_parameters=sum(parameter.numel() for parameter in parameters) - count,
+    )
+
+
+def class_weights(labels: Sequence[str]) -> dict[str, float] | None:
+    """Weight of each class in the loss: 1/sqrt(its rows), with mean 1 over the rows; None where no class is rare.
+
+    The square root keeps a class of a handful of rows from drowning all others.
+    """
+    rows = Counter(labels)
+    if max(rows.values()) < IMBALANCE * min(rows.values()):
+        return None
+    mean = sum(math.sqrt(count) for count in rows.values()) / len(labels)
+    return {label: 1 / (math.sqrt(count) * mean) for label, count in sorted(rows.items())}
+
+
+def _require_classes(train: Examples, validation: Examples) -> None:
+    for name, part in (("training", train), ("validation", validation)):
+        if not part.texts:
+            raise TooFewRows(f"no rows for {name}: {len(train.texts)} to train, {len(validation.texts)} to validate")
+    if len(found := set(train.labels)) < 2:
+        raise OneClass(f"all {len(train.labels)} training rows are labelled {found}; deliver rows of a second label")
+
+
+def _adapted(base: Path, training: Training, labels: int, device: torch.device) -> Classifier:
+    """The base with a fresh LoRA adapter and a fresh head. Raises BaseUnusable."""
+    from peft import LoraConfig, get_peft_model
+
+    encoder, tokenizer = load_base(base)
+    if training.max_tokens > encoder.config.max_position_embeddings:
+        raise BaseUnusable(
+            f"max_tokens is {training.max_tokens}, {base.name} reads {encoder.config.max_position_embeddings} at most"
+        )
+    config = LoraConfig(
+        r=training.rank,
+        lora_alpha=training.alpha,
+        lora_dropout=training.dropout,
+        target_modules=list(training.targets),
+        exclude_modules=["pooler.dense"],  # the forward never asks the pooler
+    )
+    try:
+        encoder = get_peft_model(encoder, config)
+    except ValueError as error:
+        raise BaseUnusable(f"{base.name} has not the modules {training.targets} to adapt: {error}") from error
+    head = torch.nn.Linear(encoder.config.hidden_size, labels)
+    return Classifier(encoder.to(device), tokenizer, head.to(device))
+
+
+def _course(
+    classifier: Classifier,
+    trained: list[torch.nn.Parameter],
+    train: Examples,
+    labels: list[str],
+    weights: dict[str, float] | None,
+    training: Training,
+    log: Log,
+) -> Callable[[int], float]:
+    """A function that trains one epoch and gives its mean loss. AdamW under a one-cycle learning rate (Smith, 2018)."""
+    device = classifier.encoder.device
+    tokens = tokenize(classifier.tokenizer, train.texts, training.max_tokens)
+    index = {label: i for i, label in enumerate(labels)}
+    targets = torch.tensor([index[label] for label in train.labels], device=device)
+    weight = None if weights is None else torch.tensor([weights[label] for label in labels], device=device)
+    steps = training.epochs * math.ceil(len(tokens) / training.batch_size)
+    optimizer = torch.optim.AdamW(trained, lr=training.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=steps)
+    order = torch.Generator().manual_seed(training.seed)
+    progress = _progress(log, steps, training.epochs)
+
+    def step(batch: Batch) -> torch.Tensor:
+        optimizer.zero_grad()
+        wanted = targets[batch.rows]
+        loss = cross_entropy(classifier.logits(batch), wanted, weight, label_smoothing=training.label_smoothing)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        return loss.detach()
+
+    def one_epoch(epoch: int) -> float:
+        classifier.encoder.train()
+        total = 0.0
+        for batch in batches(tokens, training.batch_size, classifier.tokenizer.pad_token_id, order):
+            loss = step(batch).item()
+            total += loss * len(batch.rows)
+            progress(epoch, loss)
+        if not math.isfinite(total):
+            raise TrainingDiverged(
+                f"the loss of epoch {epoch} is {total}; lower the learning rate ({training.learning_rate:g})"
+            )
+        return total / len(tokens)
+
+    return one_epoch
+
+
+def _progress(log: Log, steps: int, epochs: int) -> Callable[[int, float], None]:
+    """A function to call at each step; it logs a line now and then."""
+    started = last = time.monotonic()
+    done = 0
+
+    def progress(epoch: int, loss: float) -> None:
+        nonlocal last, done
+        done += 1
+        if (now := time.monotonic()) - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            rate = done / (now - started)
+            left = (steps - done) / rate
+            log(
+                f"epoch {epoch}/{epochs}: step {done}/{steps}, {rate:.1f} steps/s, loss {loss:.3f}, "
+                f"at most {left // 60:.0f} min {left % 60:.0f} s left"
+            )
+
+    return progress
+
+
+def _answers(classifier: Classifier, labels: list[str], examples: Examples, training: Training) -> list[str]:
+    classifier.encoder.eval()
+    vectors = embed(classifier.encoder, classifier.tokenizer, examples.texts, training.max_tokens)
+    with torch.inference_mode():
+        best = classifier.head(vectors.to(classifier.head.weight.device)).argmax(-1)
+    return [labels[i] for i in best.tolist()]
+
+
+def _report(epoch: int, loss: float, answered: list[str], expected: list[str]) -> EpochReport:
+    from sklearn.metrics import f1_score
+
+    right = sum(a == e for a, e in zip(answered, expected, strict=True))
+    macro_f1 = float(f1_score(expected, answered, average="macro", zero_division=0.0))
+    return EpochReport(epoch=epoch, loss=loss, macro_f1=macro_f1, accuracy=right / len(expected))
+
+
+def _line(report: EpochReport, epochs: int) -> str:
+    return (
+        f"epoch {report.epoch}/{epochs}: loss {report.loss:.3f}, "
+        f"validation macro F1 {report.macro_f1:.3f}, accuracy {report.accuracy:.3f}"
+    )
+
+
+def _confusion(labels: list[str], expected: list[str], answered: list[str]) -> list[list[int]]:
+    pairs = Counter(zip(expected, answered, strict=True))
+    return [[pairs[row, column] for column in labels] for row in labels]

@@ -1,0 +1,276 @@
+"""A region's Triton repository on disk: how a release gets in, becomes the one that answers, and leaves.
+
+    models/<base>/config.pbtxt, 1/model.py          the resident base, a Python backend model
+    models/<tenant>.<task>/config.pbtxt             the pointer: which version answers; replaced atomically
+    models/<tenant>.<task>/<N>/                     a release folder (governance/custody/verify.py)
+    archive/<tenant>.<task>/<N>/                    the next older ones; the oldest keep only their metadata
+    staging/                                        what is being fetched; never seen by Triton
+    history/<tenant>.<task>.jsonl                   every switch, written before it is made
+
+All on one file system, and every step is one rename, so a kill at any moment leaves the old state or the new one.
+"""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from governance.custody.canonical import sha256_file
+from governance.custody.manifest import ADAPTER_FILES, MANIFEST
+from governance.tenants import Release
+from serving.engine.base import base_digest
+
+POINTER = "config.pbtxt"
+LEFTOVER_SECONDS = 3600.0
+
+Verify = Callable[[Path], object]
+
+
+class RepositoryError(RuntimeError):
+    """A region's repository is not in the state that this step needs; the message names folder and remedy."""
+
+
+def prepare(region_root: Path, base_name: str, base_folder: Path, trusted_keys: Path) -> None:
+    """Lay out the region's folders and the resident base's model.
+
+    The weights stay where they are: the model's configuration names their folder and digest, and the folder of the
+    public keys whose releases may be mounted.
+    """
+    for name in ("models", "staging", "archive", "history"):
+        (region_root / name).mkdir(parents=True, exist_ok=True)
+    model = region_root / "models" / base_name
+    (model / "1").mkdir(parents=True, exist_ok=True)
+    _replace(model / "1" / "model.py", "from serving.triton.backend.model import TritonPythonModel  # noqa: F401\n")
+    parameters = {
+        "BASE_FOLDER": str(base_folder.resolve()),
+        "BASE_SHA256": base_digest(base_folder),
+        "MODELS": str((region_root / "models").resolve()),
+        "TRUSTED_KEYS": str(trusted_keys.resolve()),
+    }
+    _replace(model / POINTER, _base_configuration(base_name, parameters))
+
+
+def release_folder(region_root: Path, release: Release) -> Path:
+    """Where the release lies when it is active in this region."""
+    return region_root / "models" / release.served_name / str(release.number)
+
+
+def stage(region_root: Path, release: Release, fetch: Callable[[Path], object], verify: Verify | None = None) -> Path:
+    """A folder outside of models/ with the release's files, what a killed run left there removed before.
+
+    With `verify`, a copy that the region still holds is used when it passes; else `fetch(folder)` brings the files.
+    """
+    staging = region_root / "staging"
+    staging.mkdir(parents=True, exist_ok=True)
+    for leftover in staging.iterdir():
+        if leftover.name == str(release) or time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
+    staged = staging / str(release)
+    if held := _held(region_root, release, verify):
+        shutil.copytree(held, staged)
+    else:
+        staged.mkdir()
+        fetch(staged)
+    return staged
+
+
+def install(region_root: Path, release: Release, staged: Path, verify: Verify) -> Path:
+    """Move a staged release to where Triton would mount it; the model's answers do not change yet.
+
+    Verified before and after the move; what `verify` raises is raised, and then nothing new is visible. A version
+    that is there already and passes is left alone, a damaged one is replaced.
+    """
+    verify(staged)
+    folder = release_folder(region_root, release)
+    if folder.exists() and _passes(verify, folder):
+        shutil.rmtree(staged)
+        return folder
+    _sync_tree(staged)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    discarded = staged.with_name(f"{staged.name}.discarded")
+    shutil.rmtree(discarded, ignore_errors=True)
+    if folder.exists():
+        folder.rename(discarded)
+    staged.rename(folder)
+    _sync(folder.parent)
+    shutil.rmtree(discarded, ignore_errors=True)
+    try:
+        verify(folder)
+    except Exception:
+        folder.rename(discarded)
+        shutil.rmtree(discarded, ignore_errors=True)
+        raise
+    shutil.rmtree(_archived(region_root, release.served_name, release.number), ignore_errors=True)
+    return folder
+
+
+def switch(region_root: Path, release: Release) -> None:
+    """Make the installed release the one that answers, recorded first. Raises RepositoryError if it is not there."""
+    manifest = release_folder(region_root, release) / MANIFEST
+    if not manifest.is_file():
+        raise RepositoryError(f"{manifest.parent} is not installed; stage and install {release} before the switch")
+    digest = sha256_file(manifest)
+    _record(region_root, release, digest)
+    _replace(region_root / "models" / release.served_name / POINTER, _pointer(release, digest))
+
+
+def withdraw(region_root: Path, served_name: str) -> None:
+    """Take the pointer away: no version of the model answers in this region."""
+    pointer = _model_folder(region_root, served_name) / POINTER
+    pointer.unlink(missing_ok=True)
+    if pointer.parent.is_dir():
+        _sync(pointer.parent)
+
+
+def live(region_root: Path, served_name: str) -> int | None:
+    """The version that the pointer names, None where the model has none. Raises RepositoryError on a broken pointer."""
+    pointed = read_pointer(_model_folder(region_root, served_name) / POINTER)
+    return pointed[0] if pointed else None
+
+
+def read_pointer(path: Path) -> tuple[int, str] | None:
+    """Version and release digest that the pointer at `path` names; None if there is none. Raises RepositoryError."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return None
+    version = re.search(r"specific\s*{\s*versions:\s*\[\s*([1-9][0-9]*)\s*\]\s*}", text)
+    digest = re.search(r'"RELEASE_DIGEST"\s*value:\s*{\s*string_value:\s*"([0-9a-f]{64})"', text)
+    if not version or not digest:
+        raise RepositoryError(f"{path} names no version and release digest; switch the model again")
+    return int(version[1]), digest[1]
+
+
+def prune(region_root: Path, served_name: str, active: int = 3, archived: int = 2) -> None:
+    """Keep the `active` newest-used versions in models/ and the next `archived` in archive/.
+
+    Of older ones only the metadata stays: manifest, signature, attestations. The live version counts as the newest.
+    """
+    versions = _by_last_use(region_root, served_name)
+    for version in versions[active:]:
+        folder = _model_folder(region_root, served_name) / str(version)
+        place = _archived(region_root, served_name, version)
+        if folder.is_dir():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+            folder.rename(place)
+    for version in versions[active + archived :]:
+        for name in ADAPTER_FILES:
+            (_archived(region_root, served_name, version) / name).unlink(missing_ok=True)
+
+
+def _held(region_root: Path, release: Release, verify: Verify | None) -> Path | None:
+    if verify is None:
+        return None
+    places = (release_folder(region_root, release), _archived(region_root, release.served_name, release.number))
+    return next((place for place in places if place.is_dir() and _passes(verify, place)), None)
+
+
+def _passes(verify: Verify, folder: Path) -> bool:
+    try:
+        verify(folder)
+    except Exception:  # whatever the reason, this copy is not used; the fresh one is verified with its error shown
+        return False
+    return True
+
+
+def _model_folder(region_root: Path, served_name: str) -> Path:
+    if not re.fullmatch(r"[a-z0-9-]+\.[a-z0-9-]+", served_name):
+        raise RepositoryError(f"{served_name!r} is not the name of a model; the form is tenant.task")
+    return region_root / "models" / served_name
+
+
+def _archived(region_root: Path, served_name: str, version: int) -> Path:
+    return region_root / "archive" / served_name / str(version)
+
+
+def _by_last_use(region_root: Path, served_name: str) -> list[int]:
+    """Every version on disk, the live one first, then by the last switch to it, then by number."""
+    folders = (_model_folder(region_root, served_name), region_root / "archive" / served_name)
+    found = {
+        int(path.name) for folder in folders if folder.is_dir() for path in folder.iterdir() if path.name.isdigit()
+    }
+    used = {version: at for at, version in enumerate(_history(region_root, served_name))}
+    now = live(region_root, served_name)
+    return sorted(found, key=lambda version: (version == now, used.get(version, -1), version), reverse=True)
+
+
+def _history(region_root: Path, served_name: str) -> Iterator[int]:
+    with suppress(FileNotFoundError):
+        for line in (region_root / "history" / f"{served_name}.jsonl").read_text().splitlines():
+            with suppress(ValueError):  # a kill can tear the last line; the switch it announced was not made
+                yield int(json.loads(line)["version"])
+
+
+def _record(region_root: Path, release: Release, digest: str) -> None:
+    path = region_root / "history" / f"{release.served_name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entry = {"version": release.number, "release_digest": digest, "at": datetime.now(UTC).isoformat()}
+    with path.open("ab") as file:
+        torn = file.tell() > 0 and path.read_bytes()[-1:] != b"\n"
+        file.write((b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _pointer(release: Release, digest: str) -> str:
+    return f"""\
+name: "{release.served_name}"
+backend: "lora"
+version_policy {{ specific {{ versions: [{release.number}] }} }}
+parameters {{ key: "RELEASE_DIGEST" value: {{ string_value: "{digest}" }} }}
+"""
+
+
+def _base_configuration(name: str, parameters: dict[str, str]) -> str:
+    given = "".join(
+        f"parameters {{ key: {json.dumps(key)} value: {{ string_value: {json.dumps(value)} }} }}\n"
+        for key, value in parameters.items()
+    )
+    # max_batch_size 0: requests are not merged, so a request's scores never depend on what came beside it.
+    return f"""\
+name: {json.dumps(name)}
+backend: "python"
+max_batch_size: 0
+input [
+  {{ name: "TEXT" data_type: TYPE_STRING dims: [-1] optional: true }},
+  {{ name: "MODEL" data_type: TYPE_STRING dims: [1] optional: true }}
+]
+output [
+  {{ name: "LABEL" data_type: TYPE_STRING dims: [-1] }},
+  {{ name: "SCORES" data_type: TYPE_FP32 dims: [-1, -1] }},
+  {{ name: "LABELS" data_type: TYPE_STRING dims: [-1] }},
+  {{ name: "MODEL_VERSION" data_type: TYPE_STRING dims: [1] }},
+  {{ name: "RELEASE_DIGEST" data_type: TYPE_STRING dims: [1] }},
+  {{ name: "STATUS" data_type: TYPE_STRING dims: [1] }}
+]
+instance_group [ {{ kind: KIND_CPU count: 1 }} ]
+{given}"""
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+    _sync(path.parent)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

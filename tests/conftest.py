@@ -1,0 +1,49 @@
+"""Real servers for the tests, one of each a session; nothing of them runs on after it."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from governance.custody.blobs import CENTRAL_BUCKET
+from governance.custody.store import ObjectStore
+from orchestration import stack
+from orchestration.settings import PREFIX, Settings, load_settings
+
+StartStack = Callable[..., Settings]
+
+for _name in [name for name in os.environ if name.startswith(PREFIX)]:
+    del os.environ[_name]  # a developer's own installation is none of the tests' business
+
+
+@pytest.fixture(scope="session")
+def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
+    """`start_stack(*parts)` starts these parts in a state_dir of their own and gives the settings to reach them."""
+    started: list[Settings] = []
+
+    def start(*parts: str) -> Settings:
+        started.append(load_settings(state_dir=tmp_path_factory.mktemp("state")))
+        return stack.start(started[-1], parts)
+
+    try:
+        yield start
+    finally:
+        for settings in started:
+            stack.stop(settings)
+
+
+@pytest.fixture(scope="session")
+def store(start_stack: StartStack) -> ObjectStore:
+    """A real SeaweedFS with the central bucket. Shared by the session: give each test a tenant or prefix of its own."""
+    store = start_stack("seaweedfs").store()
+    store.ensure_bucket(CENTRAL_BUCKET)
+    return store
+
+
+@pytest.fixture(scope="session")
+def triton(start_stack: StartStack) -> Settings:
+    """Settings with a real Triton of the region `mumbai`, the base resident, no release in it.
+
+    Its address is `triton.triton["mumbai"]`, its files lie in `triton.region_root("mumbai")`, its keys in `keys_dir`.
+    """
+    return start_stack("triton-mumbai")

@@ -1,0 +1,67 @@
+"""The page for outsiders tells the truth: its script and its command are run as they stand there."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from governance.custody.canonical import sha256_file
+from governance.custody.keys import TrustedKeys
+
+PAGE = Path(__file__).parents[3] / "docs" / "verify-a-release.md"
+
+
+@pytest.fixture
+def ask(tmp_path: Path, trusted: TrustedKeys) -> Callable[..., subprocess.CompletedProcess[str]]:
+    script = tmp_path / "verify_release.py"
+    script.write_text(re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1])  # type: ignore[index]
+
+    def run(folder: Path, tenant: str = "northbank") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(script), str(folder), str(trusted.folder / f"{tenant}.release.pub")]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    return run
+
+
+def test_the_script_accepts_a_release_and_names_its_digest(make_release: Callable[..., Path], ask: Callable) -> None:
+    folder = make_release()
+    told = ask(folder)
+    assert told.stdout.split() == [
+        *("VERIFIED", "northbank.support-intents@1", "release", "digest"),
+        sha256_file(folder / "release.json"),
+    ], told.stderr
+    assert "InvalidSignature" in ask(folder, "stclare").stderr
+
+
+def test_the_script_refuses_what_was_tampered_with(make_release: Callable[..., Path], ask: Callable) -> None:
+    folder, other = make_release(), make_release("northbank.support-intents@2", folder="second")
+    harms = {
+        "altered after signing: ['head.json']": lambda f: (f / "head.json").write_bytes(b"x"),
+        "not part of a release: ['x.bin']": lambda f: (f / "x.bin").write_bytes(b"x"),
+        "not part of a release: ['model.sig']": lambda f: (f / "model.sig").unlink(),
+        "gate.json is not about this release": lambda f: shutil.copy(
+            other / "attestations" / "gate.json", f / "attestations" / "gate.json"
+        ),
+    }
+    for number, (sentence, harm) in enumerate(harms.items()):
+        harmed = shutil.copytree(folder, folder.with_name(f"harmed-{number}"))
+        harm(harmed)
+        told = ask(harmed)
+        assert told.returncode != 0
+        assert sentence in told.stderr
+
+
+def test_the_command_on_the_page_is_the_one_that_works(
+    make_release: Callable[..., Path], trusted: TrustedKeys, tmp_path: Path
+) -> None:
+    folder = make_release()
+    shutil.copy(trusted.folder / "northbank.release.pub", tmp_path)
+    line = re.search(r"^model_signing verify key .*$", PAGE.read_text(), re.MULTILINE)[0]  # type: ignore[index]
+    command = [sys.executable, "-m", *line.replace("FOLDER", folder.name).split()]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert "Verification succeeded" in told.stdout

@@ -1,0 +1,137 @@
+"""The engine computes what peft computes, and a model's answers depend on nothing but the model and the request."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from serving.engine import AdapterRefused, Answer, BaseUnusable, Engine, NotMounted
+
+MODELS: list[dict[str, Any]] = [
+    {"rank": 1, "targets": ("query",), "max_tokens": 16},
+    {"rank": 8, "targets": ("query", "key", "value", "dense")},
+    {"rank": 5, "targets": ("dense",), "rslora": True, "labels": ("yes", "no")},
+    {"rank": 4, "targets": ("query", "value"), "labels": tuple("abcdefgh")},
+]
+WORDS = "my card was declined twice please refund the transfer to the other account naïve 転送 1234 … !".split()
+SENTENCES = st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    engine: Engine, make_adapter: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Any, Path]]:
+    """The four MODELS, mounted as m0…m3."""
+    made = []
+    for number, options in enumerate(MODELS):
+        folder = tmp_path_factory.mktemp("adapter")
+        made.append((make_adapter(folder, seed=number, **options), folder))
+        engine.mount(f"m{number}", folder)
+    return made
+
+
+@torch.inference_mode()
+def by_peft(base: Path, trained: Any, text: str) -> list[float]:
+    tokens = AutoTokenizer.from_pretrained(base)(
+        text, truncation=True, max_length=trained.max_tokens, return_tensors="pt"
+    )
+    pooled = trained.encoder(**tokens).last_hidden_state[0].mean(0)
+    return torch.softmax(trained.weight @ pooled + trained.bias, -1).tolist()
+
+
+def scores(answers: Sequence[Answer]) -> list[list[float]]:
+    return [list(answer.scores.values()) for answer in answers]
+
+
+@settings(max_examples=6, deadline=None)
+@given(rows=st.lists(st.tuples(SENTENCES, st.integers(0, 3)), min_size=1, max_size=7))
+def test_a_mixed_padded_batch_equals_peft_row_by_row(
+    engine: Engine, base: Path, trained: list[Any], rows: list[tuple[str, int]]
+) -> None:
+    answers = engine.classify([text for text, _ in rows], [f"m{model}" for _, model in rows])
+    for (text, model), answer in zip(rows, answers, strict=True):
+        wanted = by_peft(base, trained[model][0], text)
+        assert list(answer.scores) == list(MODELS[model].get("labels", ("card", "loan", "other")))
+        assert list(answer.scores.values()) == pytest.approx(wanted, abs=1e-5)
+        assert answer.scores[answer.label] == max(answer.scores.values())
+
+
+def test_answers_keep_the_order_of_the_texts_over_many_batches(engine: Engine, trained: list[Any]) -> None:
+    shuffle = random.Random(3)
+    texts = [" ".join(shuffle.choices(WORDS, k=shuffle.randrange(1, 30))) for _ in range(400)]
+    names = [f"m{shuffle.randrange(4)}" for _ in texts]
+    together = scores(engine.classify(texts, names))
+    for row in shuffle.sample(range(400), 12):
+        assert together[row] == pytest.approx(scores(engine.classify([texts[row]], [names[row]]))[0], abs=1e-5)
+
+
+def test_scores_are_bit_identical_whatever_else_is_mounted_and_after_remounting(
+    engine: Engine, base: Path, trained: list[Any]
+) -> None:
+    texts = ["my card was declined", "please refund the transfer to the other account " * 3, "loan"]
+    crowded = scores(engine.classify(texts, ["m1"] * 3))
+    alone = Engine(base)
+    for _ in range(2):
+        alone.mount("other-name", trained[1][1])
+        assert scores(alone.classify(texts, ["other-name"] * 3)) == crowded
+        alone.unmount("other-name")
+    engine.mount("big", trained[1][1])
+    engine.mount("m1", trained[2][1])
+    engine.mount("m1", trained[1][1])
+    assert scores(engine.classify(texts, ["m1"] * 3)) == crowded
+    engine.unmount("big")
+
+
+def test_a_request_finishes_on_the_adapter_it_began_with(engine: Engine, trained: list[Any]) -> None:
+    texts = [" ".join(WORDS)] * 3
+    wanted = [scores(engine.classify(texts, [name] * 3)) for name in ("m0", "m3")]
+    engine.mount("moving", trained[0][1])
+    done, seen, faults = threading.Event(), [], []
+
+    def ask() -> None:
+        while not done.is_set():
+            try:
+                seen.append(scores(engine.classify(texts, ["moving"] * 3)))
+            except Exception as fault:
+                faults.append(fault)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for turn in range(30):
+        engine.mount("moving", trained[3 if turn % 2 == 0 else 0][1])
+    done.set()
+    for thread in threads:
+        thread.join()
+    engine.unmount("moving")
+    assert not faults
+    assert seen
+    assert all(one in wanted for one in seen)
+
+
+def test_an_unmounted_model_is_named(engine: Engine, trained: list[Any]) -> None:
+    with pytest.raises(NotMounted, match="acme.intents@1 is not mounted; mounted are m0"):
+        engine.classify(["x"], ["acme.intents@1"])
+    with pytest.raises(NotMounted, match="acme"):
+        engine.unmount("acme.intents@1")
+    with pytest.raises(ValueError, match="2 texts but 1"):
+        engine.classify(["x", "y"], ["m0"])
+    assert engine.classify([], []) == []
+
+
+def test_a_folder_that_is_no_base_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BaseUnusable, match="cannot be loaded"):
+        Engine(tmp_path)
+
+
+def test_a_file_that_changes_after_its_verification_is_refused(engine: Engine, trained: list[Any]) -> None:
+    with pytest.raises(AdapterRefused, match="changed after it was verified"):
+        engine.mount("late", trained[0][1], {"adapter_config.json": "0" * 64})
+    assert "late" not in engine.mounted()
