@@ -57,6 +57,12 @@ def machine() -> dict[str, Any]:
     }
 
 
+def peak_rss_mb() -> float:
+    """The most memory this process ever held (MB). Not ru_maxrss, which a child inherits from its parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
 def commit() -> str:
     """The checkout's commit, `+changes` where the tree differs from it, `unknown` outside a checkout."""
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from assets.evaluation.assets import validation_report
-from assets.release.assets import signed_artifact
 
 from assets.deployment.assets import build_deployment
+from assets.evaluation.assets import validation_report
 from assets.ingestion.assets import client_bucket, raw_dataset
 from assets.lifecycle.assets import gc_report, retention_report
 from assets.normalization.assets import normalized_dataset
 from assets.privacy.assets import scrubbed_dataset
+from assets.release.assets import signed_artifact
 from assets.training.assets import lora_adapter
 from orchestration.execution import executor
 from orchestration.jobs import jobs

@@ -54,6 +54,12 @@ def work(_: dg.InitResourceContext) -> Path:
 
 
 @dg.resource
+def pages(_: dg.InitResourceContext) -> Path:
+    """Where checks leave pages for people, such as Data Docs; the local stack serves it."""
+    return load_settings().state_dir / "pages"
+
+
+@dg.resource
 def environment_of_run(_: dg.InitResourceContext) -> Environment:
     """Which code, image and environment runs this."""
     return environment(CHECKOUT)
@@ -68,6 +74,7 @@ def build_resources() -> dict[str, Any]:
         "catalogue": catalogue,
         "regions": regions,
         "work": work,
+        "pages": pages,
         "environment": environment_of_run,
         "references": references,
     }

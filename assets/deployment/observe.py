@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.triton.client import RequestFailed, ask
-
 from assets.deployment.promote import PROBE, RegionHome
 from governance.custody.keys import trusted_keys
 from governance.custody.live import LivePointer, LiveRefused, read_live
@@ -13,6 +11,7 @@ from governance.custody.verify import ReleaseRefused, verify_release
 from governance.tenants import Company, Release
 from serving.engine.base import base_digest, base_folder
 from serving.triton import repository
+from serving.triton.client import RequestFailed, ask
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from serving.triton.client import Reply, RequestFailed, ask
-
 from governance.custody.keys import promotion_key, trusted_keys
 from governance.custody.live import Live, LivePointer, read_live, write_live
 from governance.custody.records import Record, fetch_files, pointed, read_record
@@ -19,6 +17,7 @@ from governance.custody.verify import verify_release
 from governance.gate.verdict import require_gate
 from governance.tenants import Release
 from serving.triton import repository
+from serving.triton.client import Reply, RequestFailed, ask
 
 PROBE = "Is this the release that was promoted?"
 PROBE_SECONDS = 60.0
@@ -69,7 +68,7 @@ def promote(
     verify = partial(
         verify_release, trusted=trusted, expect_model=release.model, expect_digest=digest, expect_base=base_sha256
     )
-    staged = repository.stage(home.root, release, lambda folder: fetch_files(store, bundle, folder))
+    staged = repository.stage(home.root, release, lambda folder: fetch_files(store, bundle, folder), verify)
     repository.install(home.root, release, staged, verify)
     key = promotion_key(keys_dir)
     live = write_live(store, release, digest, home.name, reason, approver, key, trusted, standing)

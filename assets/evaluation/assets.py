@@ -25,7 +25,7 @@ STAGE = "validation_report"
     group_name="line",
     io_manager_key="references",
     # The checks block the rest of this run; signing and promotion read the report itself.
-    check_specs=[dg.AssetCheckSpec(name, STAGE, blocking=True) for name in ("f1", "accuracy", "latency", "bias")],
+    check_specs=[dg.AssetCheckSpec(name, asset=STAGE, blocking=True) for name in ("f1", "accuracy", "latency", "bias")],
 )
 def validation_report(
     context: dg.AssetExecutionContext,

@@ -31,6 +31,10 @@ Progress = Callable[[str, int, int], None]
 MULTIPART_BYTES = 16 << 20
 
 
+def silent(name: str, sent: int, size: int) -> None:
+    """Progress that nobody watches."""
+
+
 @dataclass(frozen=True)
 class Delivery:
     """A delivery that is closed in the landing bucket; `sent` counts the files that this call had to upload."""
@@ -58,7 +62,12 @@ def _is_data(path: Path, folder: Path) -> bool:
 
 
 def deliver(
-    store: ObjectStore, tenant: str, dataset: str, paths: Sequence[Path], name: str | None, progress: Progress
+    store: ObjectStore,
+    tenant: str,
+    dataset: str,
+    paths: Sequence[Path],
+    name: str | None = None,
+    progress: Progress = silent,
 ) -> Delivery:
     """Upload `paths` as one delivery and close it.
 

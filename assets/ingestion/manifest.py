@@ -97,7 +97,7 @@ class Manifest(BaseModel):
     schema_: Literal["pedigree/delivery/v1"] = Field("pedigree/delivery/v1", alias="schema")
     tenant: str
     dataset: str
-    delivery: str
+    delivery: Annotated[str, AfterValidator(delivery_name)]
     files: tuple[DeliveredFile, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

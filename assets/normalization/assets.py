@@ -30,9 +30,9 @@ STAGE = "normalized_dataset"
     kinds={"parquet", "pydantic"},
     io_manager_key="references",
     check_specs=[
-        dg.AssetCheckSpec("contract", STAGE, blocking=True, description="pandera, on the contract"),
-        dg.AssetCheckSpec("expectations", STAGE, blocking=True, description="Great Expectations, on the content"),
-        dg.AssetCheckSpec("drift", STAGE, description="the schema against the last release's"),
+        dg.AssetCheckSpec("contract", asset=STAGE, blocking=True, description="pandera, on the contract"),
+        dg.AssetCheckSpec("expectations", asset=STAGE, blocking=True, description="Great Expectations, on the content"),
+        dg.AssetCheckSpec("drift", asset=STAGE, description="the schema against the last release's"),
     ],
 )
 def normalized_dataset(

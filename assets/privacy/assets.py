@@ -24,7 +24,7 @@ RESIDUE_SAMPLE = 1000
     check_specs=[
         dg.AssetCheckSpec(
             "no_pii_residue",
-            "scrubbed_dataset",
+            asset="scrubbed_dataset",
             blocking=True,
             description="an independent pass over a sample finds no direct identifier",
         )

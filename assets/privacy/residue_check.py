@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -32,7 +32,7 @@ class ResidueReport:
 
 
 def residue_sample(rows: Path, records: Path, model: Model, sample: int, seed: int) -> ResidueReport:
-    """Check `sample` records drawn by `seed` (all, when there are fewer) against the patterns and their own identifiers.
+    """Check `sample` records drawn by `seed` (all, when there are fewer) for patterns and for their own identifiers.
 
     `records` is the scrub of `rows`, row for row. Raises ScrubError when it is not.
     """
@@ -41,9 +41,7 @@ def residue_sample(rows: Path, records: Path, model: Model, sample: int, seed: i
         raise ScrubError(f"{records.name} has {count} records for {expected} rows; scrub the rows again")
     drawn = set(random.Random(seed).sample(range(count), min(sample, count)))
     identifiers = identifier_columns(model)
-    pairs = zip_longest(
-        _each(rows, ["delivery", *identifiers]), _each(records, ["record_id", "delivery", "text"]), fillvalue={}
-    )
+    pairs = zip(_each(rows, ["delivery", *identifiers]), _each(records, ["record_id", "delivery", "text"]), strict=True)
     report = ResidueReport(len(drawn), [])
     for number, (row, record) in enumerate(pairs):
         if row["delivery"] != record["delivery"]:
@@ -54,7 +52,7 @@ def residue_sample(rows: Path, records: Path, model: Model, sample: int, seed: i
     return report
 
 
-def _each(path: Path, columns: list[str]) -> Iterator[dict[str, object]]:
+def _each(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(path, pre_buffer=False) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False):
             yield from batch.to_pylist()

@@ -1,4 +1,4 @@
-"""Rows to records: identifiers masked in the text, subjects tagged, identifier columns left behind. Memory is bounded."""
+"""Rows to records: identifiers masked in the text, subjects tagged, identifier columns left behind; bounded memory."""
 
 import os
 import time
@@ -66,9 +66,8 @@ def scrub(rows: Path, model: Model, key: bytes, out: Path, log: Callable[[str], 
                 writer.write_batch(_records(batch, model, key, detect, masked))
                 written += len(batch)
                 if time.monotonic() - since > LOG_SECONDS:
-                    log(
-                        f"scrubbed {written:,} of {total:,} rows ({written / total:.0%}), {masked.total():,} identifiers"
-                    )
+                    share = f"{written:,} of {total:,} rows ({written / total:.0%})"
+                    log(f"scrubbed {share}, masked {masked.total():,} identifiers")
                     since = time.monotonic()
         with temporary.open("rb") as file:
             os.fsync(file.fileno())

@@ -9,9 +9,10 @@ import dagster as dg
 from assets.line import materialized, releases, table
 from assets.release.sign import AlreadySigned, sign
 from governance.custody.blobs import Ref
+from governance.custody.canonical import sha256_document
 from governance.custody.manifest import BaseDigest, Environment
 from governance.custody.provenance import Run
-from governance.custody.records import read_record
+from governance.custody.records import read_passed, read_record
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, Release
 from serving.engine import base_digest, base_folder
@@ -30,7 +31,7 @@ def signed_artifact(
     validation_report: Ref,
 ) -> dg.MaterializeResult:
     """Manifest, signature, provenance, SBOM and the gate's statement, stored once, registered in MLflow."""
-    from assets.training.tracking import find_run, register
+    from assets.training.tracking import register, run_of
 
     release = Release.parse(context.partition_key)
     if context.instance.fetch_materializations(
@@ -38,7 +39,8 @@ def signed_artifact(
     ).records:
         raise AlreadySigned(f"{release} is signed already and stays as it is; retrain or deliver for a new release")
     model = company.model(release.tenant, release.task)
-    mlflow_run = find_run(catalogue, release, lora_adapter.sha256)
+    files = read_passed(store, lora_adapter).files
+    mlflow_run = run_of(catalogue, release, sha256_document({name: file.sha256 for name, file in files.items()}))
     started = context.instance.get_run_stats(context.run_id).start_time
     now = datetime.now(UTC)
     run = Run(
@@ -64,7 +66,7 @@ def signed_artifact(
         )
     bundle = read_record(store, ref)
     digest = str(bundle.facts["release_digest"])
-    version = register(catalogue, release, mlflow_run, digest)
+    version = register(catalogue, release, mlflow_run, digest) if mlflow_run else "the training run is gone"
     return materialized(
         ref,
         {

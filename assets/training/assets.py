@@ -1,16 +1,20 @@
 """lora_adapter: the delta and head of one release, trained on the scrubbed records of its training subjects."""
 
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
+import pyarrow.parquet as pq
 
-from assets.line import releases
+from assets.line import materialized, picture, releases, table
 from governance.custody.blobs import Ref, fetch_blob
-from governance.custody.records import read_passed
+from governance.custody.records import publish, read_passed
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, Release
-from serving.engine.base import base_folder
+from serving.engine import base_digest, base_folder
+
+STAGE = "lora_adapter"
 
 
 @dg.asset(
@@ -25,11 +29,44 @@ def lora_adapter(
     scrubbed_dataset: Ref,
 ) -> dg.MaterializeResult:
     """LoRA by peft on the resident base, head beside it; deterministic given the release."""
+    from assets.training.finetune import finetune
+    from assets.training.split import examples, split
+    from assets.training.tracking import confusion_figure, track
 
     release = Release.parse(context.partition_key)
     model = company.model(release.tenant, release.task)
     base = base_folder(company.bases[model.base])
     with TemporaryDirectory(dir=work) as folder:
-        records = Path(folder, "records.parquet")
+        records, out = Path(folder, "records.parquet"), Path(folder, "out")
         fetch_blob(store, read_passed(store, scrubbed_dataset).files["records.parquet"], records)
-        ...
+        parts = split(pq.read_table(records), model.training)
+        train, validation = examples(parts.train), examples(parts.validation)
+        done = finetune(base, train, validation, model.training, out, context.log.info)
+        confusion_figure(done).savefig(confusion := Path(folder, "confusion.png"))
+        rows = {"train": parts.train.num_rows, "validation": parts.validation.num_rows}
+        run_id = track(
+            catalogue,
+            release.model,
+            release,
+            done,
+            params=model.training.model_dump() | rows,
+            digests={"scrubbed_dataset": scrubbed_dataset.sha256, "base": base_digest(base)},
+            folder=out,
+            tags={"dagster.run_id": context.run_id},
+        )
+        ref = publish(
+            store,
+            release,
+            STAGE,
+            {"scrubbed_dataset": scrubbed_dataset},
+            {path.name: path for path in out.iterdir()},
+            {"base": base_digest(base), "labels": done.labels, "best_epoch": done.best_epoch, **rows},
+        )
+        metadata = {
+            "mlflow_run": run_id,
+            "epochs": table(asdict(epoch) for epoch in done.epochs),
+            "parameters": done.parameters,
+            "confusion": picture(confusion),
+            **{f"{name} rows": count for name, count in rows.items()},
+        }
+    return materialized(ref, metadata)

@@ -1,4 +1,4 @@
-"""The agreed forward: tokens → encoder (base, with or without LoRA) → masked mean → linear head. Nothing is trained here.
+"""The agreed forward: tokens → encoder (base, maybe with LoRA) → masked mean → linear head. Nothing is trained here.
 
 An adapter's folder is written and read here too: adapter_config.json, adapter_model.safetensors, head.safetensors,
 head.json. Serving has an engine of its own that must give the same logits.
@@ -16,12 +16,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-FILES = ("adapter_config.json", "adapter_model.safetensors", "head.json", "head.safetensors")
+from serving.engine.base import BaseUnusable
+
 EVALUATION_BATCH = 64
-
-
-class BaseUnusable(ValueError):
-    """A base that cannot be loaded or does not take what the training asks of it."""
 
 
 @dataclass

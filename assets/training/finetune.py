@@ -14,7 +14,6 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from assets.training.encoder import (
-    BaseUnusable,
     Batch,
     Classifier,
     batches,
@@ -26,6 +25,7 @@ from assets.training.encoder import (
 )
 from assets.training.split import Examples, OneClass, TooFewRows
 from governance.tenants import Training
+from serving.engine.base import BaseUnusable
 
 Log = Callable[[str], None]
 IMBALANCE = 3.0  # largest class over smallest, from which the classes are weighted

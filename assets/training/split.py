@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from governance.tenants import Training
 
@@ -52,9 +53,10 @@ def split(records: pa.Table, training: Training) -> Split:
             )
     held_out = _chosen(records, lambda subject: _place(subject) < training.evaluation_share)
     stopping = _chosen(records, lambda subject: _place(f"validation:{subject}") < training.validation_share)
+    rest = pc.invert(held_out)
     parts = Split(
-        train=records.filter([not e and not v for e, v in zip(held_out, stopping, strict=True)]),
-        validation=records.filter([v and not e for e, v in zip(held_out, stopping, strict=True)]),
+        train=records.filter(pc.and_not(rest, stopping)),
+        validation=records.filter(pc.and_(rest, stopping)),
         evaluation=records.filter(held_out),
     )
     _require_learnable(parts, records)
@@ -71,11 +73,11 @@ def _place(name: str) -> float:
     return (int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 11) / (1 << 53)
 
 
-def _chosen(records: pa.Table, wanted: Callable[[str], bool]) -> list[bool]:
+def _chosen(records: pa.Table, wanted: Callable[[str], bool]) -> pa.BooleanArray:
     """`wanted` of each record's subject, asked once a subject."""
     subjects = records["subject_id"].to_pylist()
     answers = {subject: wanted(subject) for subject in set(subjects)}
-    return [answers[subject] for subject in subjects]
+    return pa.array([answers[subject] for subject in subjects], pa.bool_())
 
 
 def _require_learnable(parts: Split, records: pa.Table) -> None:

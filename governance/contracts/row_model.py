@@ -32,6 +32,9 @@ _KINDS: dict[str, tuple[type, Callable[[Any], Any], pa.DataType]] = {
     "timestamp": (datetime, as_timestamp, pa.timestamp("us", tz="UTC")),
     "date": (date, as_date, pa.date32()),
 }
+_LENGTHS, _BOUNDS = ("min_length", "max_length"), ("minimum", "maximum")
+_UNFIT = {kind: _LENGTHS if kind in ("integer", "number") else _LENGTHS + _BOUNDS for kind in _KINDS}
+_UNFIT["string"] = _BOUNDS
 _INT64 = 2**63
 _RULES = {
     "missing": "required",
@@ -59,14 +62,14 @@ def row_model(contract: Contract) -> type[BaseModel]:
     """The model of one row. It takes nested objects and flat ones whose keys are dotted paths.
 
     Instances hold plain Python values; an optional column that is missing, null or blank is None. Raises
-    pydantic.ValidationError, which `faults` turns into sentences.
+    pydantic.ValidationError, which `faults` turns into sentences. Building it raises ConfigurationError.
     """
-    columns: dict[str, Any] = {
-        column: (_annotation(field), Field(..., validation_alias=_alias(column, field)))
-        if field.required
-        else (_annotation(field), Field(None, validation_alias=_alias(column, field)))
-        for column, field in contract.fields.items()
-    }
+    columns: dict[str, Any] = {}
+    for column, field in contract.fields.items():
+        if unfit := sorted(rule for rule in _UNFIT[field.type] if getattr(field, rule) is not None):
+            raise ConfigurationError(f"contract column {column!r} is of type {field.type}, which has no {unfit}")
+        default = ... if field.required else None
+        columns[column] = (_annotation(field), Field(default, validation_alias=_alias(column, field)))
     return create_model("Row", __config__=ConfigDict(extra="ignore", loc_by_alias=False), **columns)
 
 

@@ -76,8 +76,10 @@ def _checks(field: ContractField) -> list[Any]:
         checks.append(Check.ge(field.minimum))
     if field.maximum is not None:
         checks.append(Check.le(field.maximum))
-    if field.one_of is not None:
+    if field.one_of is not None and field.type == "string":
         checks.append(Check.isin(field.one_of))
+    elif field.one_of is not None:
+        checks.append(Check(lambda column: column.astype(str).isin(field.one_of), name="one_of"))
     return checks
 
 

@@ -5,14 +5,14 @@ Inferred over every record, before the contract judges it. It holds no value of 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 MOST_PATHS = 2000  # (path, type) pairs of a delivery; data keyed by identifiers would have no end
 DEEPEST = 20
-_SHAPED_FIRST, _SHAPED_EVERY = 256, 16  # shapes need a sample, not every record
+_SHAPED_FIRST, _SHAPED_EVERY = 256, 64  # shapes need a sample, not every record
 
 _TYPES: dict[type, str] = {
     str: "string",
@@ -50,11 +50,10 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _flatten_into(flat: dict[str, Any], content: Mapping[str, Any], prefix: str, depth: int) -> None:
     for key, value in content.items():
-        if value is None or value != value:
-            continue
-        if value.__class__ is dict and value and depth:
+        kind = value.__class__
+        if kind is dict and value and depth:
             _flatten_into(flat, value, f"{prefix}{key}.", depth - 1)
-        else:
+        elif value is not None and not (kind is float and value != value):
             flat[f"{prefix}{key}"] = value
 
 
@@ -71,15 +70,7 @@ class SchemaSketch:
     def add(self, flat: Mapping[str, Any]) -> None:
         """Count one flattened record. A list counts as `array`, and its first element under `path[]`."""
         self.rows += 1
-        seen = self.seen
-        for path, value in _with_first_elements(flat):
-            key = (path, value.__class__)
-            if key in seen:
-                seen[key] += 1
-            elif len(seen) < MOST_PATHS:
-                seen[key] = 1
-            else:
-                self.left_out += 1
+        self._count(flat)
         if self.rows <= _SHAPED_FIRST or self.rows % _SHAPED_EVERY == 0:
             self._add_shapes(flat)
 
@@ -93,6 +84,19 @@ class SchemaSketch:
             types.setdefault(path, Counter())[_type_name(kind)] += count
         fields = {path: self._field(path, counts) for path, counts in sorted(types.items())}
         return {"delivery": delivery, "rows": self.rows, "left_out": self.left_out, "fields": fields}
+
+    def _count(self, flat: Mapping[str, Any]) -> None:
+        seen = self.seen
+        for path, value in flat.items():
+            kind = value.__class__
+            if (key := (path, kind)) in seen:
+                seen[key] += 1
+            elif len(seen) < MOST_PATHS:
+                seen[key] = 1
+            else:
+                self.left_out += 1
+            if kind is list and value:
+                self._count(flatten({f"{path}[]": value[0]}))
 
     def _field(self, path: str, counts: Counter[str]) -> dict[str, Any]:
         characters, values = self.lengths.get(path, (0, 0))
@@ -138,22 +142,6 @@ def schema_rows(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
         for delivery in schema["deliveries"]
         for path, field in delivery["fields"].items()
     ]
-
-
-def _with_first_elements(flat: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    if list not in map(type, flat.values()):
-        return flat.items()
-    return _first_elements(flat)
-
-
-def _first_elements(flat: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for path, value in flat.items():
-        yield path, value
-        if isinstance(value, list) and value:
-            if isinstance(value[0], dict):
-                yield from flatten(value[0], f"{path}[].").items()
-            elif value[0] is not None:
-                yield f"{path}[]", value[0]
 
 
 def _shares(counts: Counter[str]) -> dict[str, float]:

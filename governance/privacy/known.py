@@ -16,7 +16,10 @@ from governance.privacy.spans import Span
 
 FEWEST = 4  # letters and digits; a shorter number names no one by itself
 FEWEST_OF_NAME = 3  # 2 where a name is written in characters
-_MONTHS = "january february march april may june july august september october november december".split()
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def _entity(column: str, text: str) -> str:
 
 
 def _date_forms(date: datetime.date) -> tuple[str, ...]:
-    """Compact forms of a date: figures in the three usual orders, two- or four-digit year, and with the month's name."""
+    """Compact forms of a date: three orders, two- or four-digit year, in figures and with the month's name."""
     day, month, year = date.day, date.month, date.year
     forms = set()
     for y in (f"{year:04}", f"{year % 100:02}"):

@@ -82,7 +82,7 @@ def may_be_name(text: str) -> bool:
 
 
 def names_within(text: str) -> list[tuple[int, int]]:
-    """Offsets of the names in `Progress Note - Kevin Johnson`: cut at separators, common words trimmed off both ends."""
+    """Offsets of the names in `Progress Note - Kevin Johnson`: cut at separators, common words trimmed off."""
     cuts = [match.span() for match in _SEPARATOR.finditer(text)]
     starts, ends = [0, *(end for _, end in cuts)], [*(start for start, _ in cuts), len(text)]
     trimmed = (_trim(text, start, end) for start, end in zip(starts, ends, strict=True))
@@ -91,12 +91,13 @@ def names_within(text: str) -> list[tuple[int, int]]:
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     words = [(m.start(), m.end()) for m in re.compile(r"\S+").finditer(text, start, end)]
-    while words and _common(text[slice(*words[0])]):
+    while words and is_common(text[slice(*words[0])]):
         words.pop(0)
-    while words and _common(text[slice(*words[-1])]):
+    while words and is_common(text[slice(*words[-1])]):
         words.pop()
     return (words[0][0], words[-1][1]) if words else (start, start)
 
 
-def _common(word: str) -> bool:
+def is_common(word: str) -> bool:
+    """Whether a capitalised word is a heading, a greeting, a day or another word that names nobody."""
     return fold(word).strip(".,;:!?'’") in _NOT_NAMES

@@ -89,7 +89,7 @@ def record_id(key: bytes, delivery: str, file: str, row: int) -> str:
 
 
 def surrogate(key: bytes, entity: str, text: str) -> str:
-    """What stands for `text` in scrubbed text: a typed token as `[PERSON 4F7A2C]`, alike for all spellings of one person.
+    """What stands for `text`: a typed token as `[PERSON 4F7A2C]`, alike for all spellings of one person.
 
     `Wilson, Thomas`, `THOMAS WILSON` and `Mr. Thomas Wilson` are alike; a surname alone is another name, unless the
     caller knows whom it means and passes the full one. Dates keep their year, dates of birth their decade, an age its

@@ -62,8 +62,8 @@ def _by_pattern(text: str) -> Iterator[Hit]:
         for match in pattern.finditer(text):
             yield entity, *match.span()
     for match in _NUMBER.finditer(text):
-        if entity := _kind_of_number(match[0]):
-            yield entity, *match.span()
+        if kind := _kind_of_number(match[0]):
+            yield kind, *match.span()
     for match in _ADDRESS_TOKEN.finditer(text):
         if _is_ip(match[0].strip(".")):
             yield "IP", *match.span()

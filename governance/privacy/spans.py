@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`text[start:end]` identifies someone. `of` is the identifier in full, where the covered text is only part of it."""
+    """`text[start:end]` identifies someone. `of`: the identifier in full, where the covered text is a part of it."""
 
     start: int
     end: int

@@ -64,7 +64,7 @@ def _write(
     into.mkdir(parents=True)
     source = f"{seed}/{tenant}/{delivery}"
     persons = people(source, ORDINALS[delivery], max(4, int(rows / RECORDS_A_PERSON)))
-    lines = list(render(random.Random(source), persons, rows))
+    lines = list(render(random.Random(f"{source}/rows"), persons, rows))
     header, lines = (lines[:1], lines[1:]) if render is _as_csv else ([], lines)
     share = -(-len(lines) // len(files))
     for number, name in enumerate(files):
@@ -107,7 +107,7 @@ def _as_csv(rng: random.Random, persons: list[Person], rows: int) -> Iterator[st
 ORDINALS = {"first": 1, "second": 2, "third": 3}
 PLANS: list[tuple[str, str, str, Sequence[str], Render, str]] = [
     ("northbank", "tickets", "first", ("tickets-1.jsonl", "tickets-2.jsonl"), _tickets, "a bank's support intents"),
-    ("stclare", "notes", "first", ("triage notes.csv",), _as_csv, "notes with people in the text"),
+    ("stclare", "notes", "first", ("notes.csv",), _as_csv, "notes with people in the text"),
     ("loomworks", "events", "first", ("events.jsonl",), _events, "nested events"),
     (
         "loomworks",

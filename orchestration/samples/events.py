@@ -82,7 +82,7 @@ TABLES = ("orders", "invoices", "sessions", "profiles", "uploads", "audit", "car
 CONTEXTS = ("request of {email} failed", "job {count} stopped", "call from {ip} aborted", "handler gave up", "")
 FRAMES = ("app/{service}/handlers.py:{count} in handle", "app/{service}/client.py:{count} in call", "lib/retry.py:41")
 LEVELS = ("error", "error", "critical", "warning")
-ASIDE_SHARE, MISLABELLED_SHARE = 0.35, 0.02
+ASIDE_SHARE, MISLABELLED_SHARE = 0.3, 0.02
 FAULTS = ("truncated", "unlabelled", "mistyped", "no message")
 
 

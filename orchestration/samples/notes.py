@@ -62,7 +62,7 @@ CONTACTS = (
     "Brought in by {other}.",
     "Dr. {doctor} informed.",
 )
-ASIDE_SHARE, CONTACT_SHARE, MISLABELLED_SHARE = 0.4, 0.55, 0.02
+ASIDE_SHARE, CONTACT_SHARE, MISLABELLED_SHARE = 0.32, 0.55, 0.02
 
 
 def notes(rng: random.Random, persons: list[Person], rows: int) -> Iterator[dict[str, Any]]:

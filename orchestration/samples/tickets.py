@@ -103,9 +103,9 @@ ASIDES = (
 OPENERS = ("Hi,", "Hello,", "Good morning,", "Please help:", "Urgent:", "", "", "")
 CARDS = ("card", "debit card", "credit card", "Visa", "Mastercard", "bank card")
 PLACES = ("supermarket", "petrol station", "restaurant", "hotel", "bookshop", "pharmacy", "airport", "cafe")
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "the weekend", "3 May", "the 12th", "last week")
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "3 May", "the 12th")
 SIGNATURES = ("{name}", "This is {name}.", "Regards, {name}", "Write to {email}", "Call {phone}", "Thanks, {first}")
-ASIDE_SHARE, SIGNED_SHARE, MISLABELLED_SHARE = 0.35, 0.25, 0.02
+ASIDE_SHARE, SIGNED_SHARE, MISLABELLED_SHARE = 0.3, 0.25, 0.02
 
 
 def tickets(rng: random.Random, persons: list[Person], rows: int) -> Iterator[dict[str, Any]]:

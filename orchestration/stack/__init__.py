@@ -94,7 +94,7 @@ def _health(settings: Settings, name: str, plan: Plan, ledger: Ledger) -> Health
         return Health(name, None, False, "", "not running; `pedigree up` starts it")
     part = plan.build(settings, _ports(ledger))
     try:
-        healthy = part.ready(ledger[name].created)
+        healthy = part.ready(ledger[name].started)
         return Health(name, process.pid, healthy, part.address, "" if healthy else f"no answer; see {ledger[name].log}")
     except StackError as fault:
         return Health(name, process.pid, False, part.address, str(fault))

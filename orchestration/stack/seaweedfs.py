@@ -2,8 +2,8 @@
 
 import json
 import os
-import shutil
 import sys
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from governance.custody.store import ObjectStore
 from orchestration.settings import Settings
 from orchestration.stack.local import kept_secret, write_private
-from orchestration.stack.ports import HOST, accepts
+from orchestration.stack.ports import HOST
 from orchestration.stack.supervisor import Part
 
-SERVERS = ("s3", "master", "volume", "filer", "admin")
-PORTS: Mapping[str, int | None] = dict.fromkeys([*SERVERS, *(f"{server}.grpc" for server in SERVERS)])
+SERVERS = ("s3", "master", "volume", "filer")
+PORTS: Mapping[str, int | None] = dict.fromkeys([*SERVERS, *(f"{server}.grpc" for server in SERVERS), "admin"])
 
 
 def address(ports: Mapping[str, int]) -> str:
@@ -26,14 +26,17 @@ def address(ports: Mapping[str, int]) -> str:
 def part(settings: Settings, ports: Mapping[str, int]) -> Part:
     """All of SeaweedFS in one process; data, identities and the key of keys lie in `<state_dir>/seaweedfs`."""
     home = settings.state_dir / "seaweedfs"
+    admin_grpc = ports["admin"] + 10_000  # its own worker looks there, whatever is asked for
     command = [
-        shutil.which("weed", path=str(Path(sys.executable).parent)) or "weed",
+        str(Path(sys.executable).parent / "weed"),
         "mini",
         f"-dir={home / 'data'}",
         f"-ip={HOST}",
         f"-ip.bind={HOST}",
         *(f"-{server}.port={ports[server]}" for server in SERVERS),
         *(f"-{server}.port.grpc={ports[f'{server}.grpc']}" for server in SERVERS),
+        f"-admin.port={ports['admin']}",
+        f"-admin.port.grpc={admin_grpc}",
         f"-s3.config={home / 's3.json'}",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
@@ -53,7 +56,7 @@ def part(settings: Settings, ports: Mapping[str, int]) -> Part:
         address=address(ports),
         ready=lambda started: _answers(settings, ports),
         prepare=lambda: _write_identities(settings, home),
-        leftovers=tuple(f"/tmp/seaweedfs-*-{port}.sock" for port in ports.values()),
+        leftovers=tuple(f"/tmp/seaweedfs-*-{port}.sock" for port in [*ports.values(), admin_grpc]),
         working_directory=home,
     )
 
@@ -70,8 +73,8 @@ def _write_identities(settings: Settings, home: Path) -> None:
 
 
 def _answers(settings: Settings, ports: Mapping[str, int]) -> bool:
-    """Whether it lists the buckets for our own key: the gateway, the filer and the identities all work."""
-    if not accepts(ports["s3"]):
+    """Whether the volumes are in (before, objects look lost) and our own key may list the buckets."""
+    if not _volumes_are_in(ports["master"]):
         return False
     secret = settings.s3_secret_key.get_secret_value()
     try:
@@ -79,3 +82,11 @@ def _answers(settings: Settings, ports: Mapping[str, int]) -> bool:
     except (BotoCoreError, ClientError):
         return False
     return True
+
+
+def _volumes_are_in(master: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{master}/dir/status", timeout=2) as reply:
+            return bool(json.load(reply)["Topology"]["Max"] > 0)
+    except (OSError, ValueError, KeyError):
+        return False

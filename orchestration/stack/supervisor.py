@@ -1,8 +1,8 @@
 """Starts, watches and stops local servers. What each server is stands in the file of that server.
 
 A part outlives the command that starts it: it runs in a session of its own, and `<state_dir>/stack.json` keeps its
-ports, log, pid and the moment that pid was created. A pid that was created at another moment is another process: it
-is never taken for the part and never killed.
+ports, log, pid and the moment that pid was born. A pid that was born at another moment is another process: it is
+never taken for the part and never killed.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import psutil
 from orchestration.settings import CHECKOUT
 
 LOG_TAIL = 25
+NOBODY, NEVER = -1, -2  # instead of the birth of a process that is gone, of one that never was
 GRACE = 15.0
 
 
@@ -46,11 +47,12 @@ class Part:
 
 @dataclass
 class Entry:
-    """What stack.json keeps of a part, also while it is down. `created` is seconds since the epoch."""
+    """What stack.json keeps of a part, also while it is down."""
 
     ports: dict[str, int] = field(default_factory=dict)
     pid: int = 0
-    created: float = 0.0
+    born: int = NEVER
+    started: float = 0.0  # seconds since the epoch
     log: str = ""
     leftovers: list[str] = field(default_factory=list)
     level: int = 0  # it and the parts it needs, counted; the higher the earlier it is stopped
@@ -85,37 +87,41 @@ def one_at_a_time(state_dir: Path) -> Iterator[None]:
 
 def running(entry: Entry) -> psutil.Process | None:
     """The part's process, if it is still the one that was started."""
-    try:
-        process = psutil.Process(entry.pid) if entry.pid else None
-        return process if process and process.create_time() == entry.created and not _ended(process) else None
-    except psutil.NoSuchProcess:
+    if _born(entry.pid) != entry.born:
         return None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(entry.pid)
+        return None if _ended(process) else process
+    return None
 
 
 def spawn(part: Part, ports: dict[str, int], log: Path) -> Entry:
-    """Start the part, detached from this command; its output goes to `log`."""
+    """Start the part, detached from this command; its output goes to `log`. Raises StackError."""
     part.prepare()
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            list(part.command),
-            cwd=part.working_directory,
-            env=dict(part.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    try:
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                list(part.command),
+                cwd=part.working_directory,
+                env=dict(part.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as refused:
+        raise StackError(f"{part.name} cannot be started: {refused}; run `make install`") from refused
     child.returncode = 0  # it is meant to outlive this object: no warning, no waiting
-    return Entry(ports, child.pid, psutil.Process(child.pid).create_time(), str(log), list(part.leftovers))
+    return Entry(ports, child.pid, _born(child.pid), time.time(), str(log), list(part.leftovers))
 
 
 def is_ready(part: Part, entry: Entry) -> bool:
     """Whether the part answers by now. Raises StackError, with the tail of its log, when it died or took too long."""
-    answers = part.ready(entry.created)
+    answers = part.ready(entry.started)
     if running(entry) is None:
         raise StackError(f"{part.name} ended before it was ready; its log, {entry.log}, ends:\n{_tail(entry.log)}")
-    if not answers and time.time() - entry.created > part.patience:
+    if not answers and time.time() - entry.started > part.patience:
         raise StackError(
             f"{part.name} did not answer at {part.address} within {part.patience:.0f} s; "
             f"its log, {entry.log}, ends:\n{_tail(entry.log)}"
@@ -124,11 +130,15 @@ def is_ready(part: Part, entry: Entry) -> bool:
 
 
 def stop(entries: Sequence[Entry], grace: float = GRACE) -> None:
-    """End these parts with all their processes: SIGTERM, after `grace` seconds SIGKILL. Raises StackError."""
+    """End these parts with all their processes: SIGTERM, then SIGKILL to what outlives `grace` seconds.
+
+    A server is asked alone first, because it ends its own children best. Raises StackError.
+    """
     family = [member for entry in entries for member in processes_of(entry)]
     roots = [member for member in family if member.pid in {entry.pid for entry in entries}]
-    _signal(roots, signal.SIGTERM, grace)  # a server ends its own children best
-    _signal(family, signal.SIGTERM, 2)
+    _signal(roots, signal.SIGTERM, grace / 3)
+    _signal(family, signal.SIGTERM, grace)
+    family += [member for entry in entries for member in processes_of(entry)]  # started since
     _signal(family, signal.SIGKILL, 5)
     if left := [member.pid for member in family if not _ended(member)]:
         raise StackError(f"processes {left} survived SIGKILL; the kernel holds them, look at `ps -o pid,stat,wchan`")
@@ -139,15 +149,23 @@ def stop(entries: Sequence[Entry], grace: float = GRACE) -> None:
 
 def processes_of(entry: Entry) -> list[psutil.Process]:
     """The part's process, its descendants, and what is left of its session after the part itself died."""
+    if entry.born == NEVER or _born(entry.pid) not in (entry.born, NOBODY):
+        return []  # the pid is somebody else's now: the kernel gives it away only when its session is empty
     root = running(entry)
-    if root is None and psutil.pid_exists(entry.pid) and psutil.Process(entry.pid).create_time() != entry.created:
-        return []  # the kernel gives a pid away only when its session is empty
     family = {root, *root.children(recursive=True)} if root else set()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if entry.pid and os.getsid(process.pid) == entry.pid and not _ended(process):
+            if os.getsid(process.pid) == entry.pid and not _ended(process):
                 family.add(process)
     return list(family)
+
+
+def _born(pid: int) -> int:
+    """Clock ticks from the boot to the start of the process: no change of the clock moves it, as it moves a time."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return NOBODY
 
 
 def _signal(processes: Sequence[psutil.Process], number: int, patience: float) -> None:
@@ -162,11 +180,13 @@ def _signal(processes: Sequence[psutil.Process], number: int, patience: float) -
 
 
 def _ended(process: psutil.Process) -> bool:
-    """A zombie has ended: in a container nobody may collect it. A child of this process is collected here."""
+    """A zombie without threads has ended: in a container nobody may collect it. Our own child is collected here."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
     try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return True
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
     except psutil.NoSuchProcess:
         return True
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -90,19 +91,20 @@ def _infer(
     from tritonclient.http import InferenceServerClient, InferRequestedOutput
     from tritonclient.utils import InferenceServerException
 
+    tensors = [_input(name, values) for name, values in inputs.items()]
     client = InferenceServerClient(_host(address), connection_timeout=timeout, network_timeout=timeout)
     try:
         # A region's server bears the name of its resident base (server.command), so no caller has to know it.
         base = client.get_server_metadata()["name"]
         result = client.infer(
             base,
-            [_input(name, values) for name, values in inputs.items()],
+            tensors,
             outputs=[InferRequestedOutput(name, binary_data=True) for name in outputs],
         )
         return {name: result.as_numpy(name) for name in outputs}
     except InferenceServerException as error:
         raise _named(str(error.message()), address) from error
-    except (OSError, EOFError, KeyError, ValueError) as error:
+    except (OSError, EOFError, HTTPException, KeyError, ValueError) as error:
         raise RegionDown(
             f"no Triton answers at {address} ({type(error).__name__}: {error}); is the region up?"
         ) from error
@@ -115,7 +117,10 @@ def _input(name: str, values: Sequence[str]) -> Any:
     from tritonclient.http import InferInput
 
     tensor = InferInput(name, [len(values)], "BYTES")
-    tensor.set_data_from_numpy(np.array([value.encode() for value in values], dtype=np.object_))
+    try:
+        tensor.set_data_from_numpy(np.array([value.encode() for value in values], dtype=np.object_))
+    except UnicodeEncodeError as broken:
+        raise RequestRefused(f"{name} holds text that is not Unicode: {broken}") from broken
     return tensor
 
 

@@ -75,9 +75,9 @@ def test_the_orphan_of_a_killed_part_is_found_and_ended(start: Start) -> None:
 def test_a_pid_that_now_belongs_to_another_process_is_not_killed() -> None:
     stranger = subprocess.Popen(["sleep", "99"], start_new_session=True)
     try:
-        stale = Entry(pid=stranger.pid, created=psutil.Process(stranger.pid).create_time() - 100)
+        stale = Entry(pid=stranger.pid, born=1)
         assert running(stale) is None
-        assert processes_of(stale) == []
+        assert processes_of(stale) == processes_of(Entry()) == []
         stop([stale], grace=0)
         assert stranger.poll() is None
     finally:
@@ -118,8 +118,8 @@ def test_stop_removes_the_leftovers_of_its_part_and_nothing_else(start: Start, t
 
 
 def test_a_damaged_ledger_is_an_error_not_an_empty_stack(tmp_path: Path) -> None:
-    write_ledger(tmp_path, {"part": Entry(ports={"http": 1}, pid=2, created=3.5, log="x")})
-    assert read_ledger(tmp_path) == {"part": Entry(ports={"http": 1}, pid=2, created=3.5, log="x")}
+    write_ledger(tmp_path, {"part": Entry(ports={"http": 1}, pid=2, born=3, started=4.5, log="x")})
+    assert read_ledger(tmp_path) == {"part": Entry(ports={"http": 1}, pid=2, born=3, started=4.5, log="x")}
     (tmp_path / "stack.json").write_text('{"part": {"pid"')
     with pytest.raises(StackError, match="damaged"):
         read_ledger(tmp_path)

@@ -1,7 +1,6 @@
 """Real adapters on the real base, signed release folders, and one real Triton for the session."""
 
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from serving.triton import client, install, repository, server
 
 TENANTS = ("northbank", "stclare")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+torch.set_num_threads(1)  # two threads that wait for each other on busy cores are slower than one
 SHARED_MEMORY = "pedigree_tests_serving_"
 
 
@@ -158,12 +158,10 @@ class Region:
         return self.process.wait(60)
 
     def shared_memory(self) -> list[str]:
-        return [name for name in os.listdir("/dev/shm") if name.startswith(SHARED_MEMORY)]
+        return [path.name for path in Path("/dev/shm").glob(f"{SHARED_MEMORY}*")]
 
     def verify(self, release: Release) -> Callable[[Path], object]:
-        return partial(
-            verify_release, trusted=self.trusted, expect_model=release.model, expect_base=self.base_sha256
-        )
+        return partial(verify_release, trusted=self.trusted, expect_model=release.model, expect_base=self.base_sha256)
 
 
 @pytest.fixture(scope="session")

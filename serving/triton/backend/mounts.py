@@ -12,7 +12,7 @@ from governance.custody.canonical import sha256_document
 from governance.custody.keys import TrustedKeys
 from governance.custody.manifest import ReleaseManifest, release_digest
 from governance.custody.verify import ReleaseRefused, verify_release
-from serving.engine import AdapterRefused, Answer, Engine, NotMounted
+from serving.engine import Answer, Engine, NotMounted
 from serving.triton.repository import POINTER, RepositoryError, read_pointer
 
 POLL_SECONDS = 0.15
@@ -117,14 +117,14 @@ class Mounts:
         try:
             pointed = read_pointer(self._models / name / POINTER)
             if pointed is None:
-                return self._withdraw(name)
-            version, digest = pointed
-            self._put_live(name, version, digest)
-        except (ReleaseRefused, AdapterRefused, RepositoryError, OSError, ValueError) as refused:
+                self._withdraw(name)
+            else:
+                version, digest = pointed
+                self._put_live(name, version, digest)
+        except Exception as refused:  # whatever is wrong with one release, the others must still be followed
             self._refused[name] = Refused(version, str(refused))
             still = now.release if (now := self._served.get(name)) else "nothing"
             self._log(f"{name}: version {version} refused, {still} keeps answering: {refused}")
-        return None
 
     def _put_live(self, name: str, version: int, digest: str) -> None:
         folder = self._models / name / str(version)

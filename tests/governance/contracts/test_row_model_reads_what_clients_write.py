@@ -162,3 +162,9 @@ def test_the_arrow_schema_types_every_column_and_refuses_a_taken_name() -> None:
     assert schema.names == ["a", "b", "delivery", "file", "row", "extras"]
     with pytest.raises(ConfigurationError, match="row"):
         arrow_schema(contract(row={"type": "string"}))
+
+
+@pytest.mark.parametrize(("kind", "rule"), [("integer", "min_length"), ("string", "minimum"), ("date", "maximum")])
+def test_a_rule_that_cannot_hold_for_a_type_is_a_configuration_error(kind: str, rule: str) -> None:
+    with pytest.raises(ConfigurationError, match=rule):
+        row_model(contract(x={"type": kind, rule: 3}))

@@ -20,7 +20,26 @@ MODELS: list[dict[str, Any]] = [
     {"rank": 5, "targets": ("dense",), "rslora": True, "labels": ("yes", "no")},
     {"rank": 4, "targets": ("query", "value"), "labels": tuple("abcdefgh")},
 ]
-WORDS = "my card was declined twice please refund the transfer to the other account naïve 転送 1234 … !".split()
+WORDS = [
+    "my",
+    "card",
+    "was",
+    "declined",
+    "twice",
+    "please",
+    "refund",
+    "the",
+    "transfer",
+    "to",
+    "the",
+    "other",
+    "account",
+    "naïve",
+    "転送",
+    "1234",
+    "…",
+    "!",
+]
 SENTENCES = st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)
 
 
@@ -50,7 +69,7 @@ def scores(answers: Sequence[Answer]) -> list[list[float]]:
     return [list(answer.scores.values()) for answer in answers]
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(rows=st.lists(st.tuples(SENTENCES, st.integers(0, 3)), min_size=1, max_size=7))
 def test_a_mixed_padded_batch_equals_peft_row_by_row(
     engine: Engine, base: Path, trained: list[Any], rows: list[tuple[str, int]]
@@ -63,12 +82,15 @@ def test_a_mixed_padded_batch_equals_peft_row_by_row(
         assert answer.scores[answer.label] == max(answer.scores.values())
 
 
-def test_answers_keep_the_order_of_the_texts_over_many_batches(engine: Engine, trained: list[Any]) -> None:
+def test_answers_keep_the_order_of_the_texts_over_many_batches(
+    engine: Engine, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.engine.engine.BATCH_TOKENS", 256)
     shuffle = random.Random(3)
-    texts = [" ".join(shuffle.choices(WORDS, k=shuffle.randrange(1, 30))) for _ in range(400)]
+    texts = [" ".join(shuffle.choices(WORDS, k=shuffle.randrange(1, 30))) for _ in range(60)]
     names = [f"m{shuffle.randrange(4)}" for _ in texts]
     together = scores(engine.classify(texts, names))
-    for row in shuffle.sample(range(400), 12):
+    for row in shuffle.sample(range(60), 6):
         assert together[row] == pytest.approx(scores(engine.classify([texts[row]], [names[row]]))[0], abs=1e-5)
 
 
@@ -102,10 +124,10 @@ def test_a_request_finishes_on_the_adapter_it_began_with(engine: Engine, trained
             except Exception as fault:
                 faults.append(fault)
 
-    threads = [threading.Thread(target=ask) for _ in range(3)]
+    threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
-    for turn in range(30):
+    for turn in range(20):
         engine.mount("moving", trained[3 if turn % 2 == 0 else 0][1])
     done.set()
     for thread in threads:
@@ -117,7 +139,7 @@ def test_a_request_finishes_on_the_adapter_it_began_with(engine: Engine, trained
 
 
 def test_an_unmounted_model_is_named(engine: Engine, trained: list[Any]) -> None:
-    with pytest.raises(NotMounted, match="acme.intents@1 is not mounted; mounted are m0"):
+    with pytest.raises(NotMounted, match=r"acme\.intents@1 is not mounted; mounted are m0"):
         engine.classify(["x"], ["acme.intents@1"])
     with pytest.raises(NotMounted, match="acme"):
         engine.unmount("acme.intents@1")

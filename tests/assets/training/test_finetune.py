@@ -1,0 +1,217 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_toys import sentences
+
+from assets.training import finetune as module
+from assets.training.encoder import batches, embed, load_base, predict, reproducible
+from assets.training.finetune import EpochReport, Finetuned, TrainingDiverged, class_weights, finetune
+from assets.training.split import Examples, OneClass, TooFewRows
+from governance.tenants import Training
+from serving.engine.base import BaseUnusable
+
+FILES = ["adapter_config.json", "adapter_model.safetensors", "head.json", "head.safetensors"]
+
+
+def silent(line: str) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def trained(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Finetuned, Path, list[str]]:
+    """A toy with three labels, trained once for the tests that only look at it."""
+    labels = ("card", "loan", "app")
+    out, lines = tmp_path_factory.mktemp("adapter"), list[str]()
+    training = Training(rank=4, alpha=8, epochs=8, batch_size=8, max_tokens=16, learning_rate=2e-2, patience=8)
+    finetuned = finetune(small_base, sentences(120, 1, labels), sentences(30, 2, labels), training, out, lines.append)
+    return finetuned, out, lines
+
+
+def test_it_learns_what_can_be_told_apart(trained: tuple[Finetuned, Path, list[str]], small_base: Path) -> None:
+    finetuned, folder, _ = trained
+    unseen = sentences(60, 3, ("card", "loan", "app"))
+    answered = [finetuned.labels[i] for i in predict(small_base, folder, unseen.texts).argmax(-1)]
+    assert np.mean([a == b for a, b in zip(answered, unseen.labels, strict=True)]) > 0.9
+
+
+def test_the_folder_holds_the_agreed_files_and_no_path_of_the_machine(
+    trained: tuple[Finetuned, Path, list[str]], small_base: Path
+) -> None:
+    finetuned, folder, _ = trained
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    head = json.loads((folder / "head.json").read_text())
+    assert head == {"labels": ["app", "card", "loan"], "pooling": "mean", "max_tokens": 16, "dtype": "float32"}
+    config = (folder / "adapter_config.json").read_text()
+    assert str(small_base) not in config and str(folder.parent) not in config
+    assert list(json.loads(config)) == sorted(json.loads(config))
+    assert finetuned.parameters < finetuned.frozen_parameters
+
+
+def test_peft_alone_gives_the_logits_of_the_training_s_own_forward(
+    trained: tuple[Finetuned, Path, list[str]], small_base: Path
+) -> None:
+    from peft import PeftModel
+    from safetensors.torch import load_file
+
+    _, folder, _ = trained
+    texts = sentences(9, 4).texts
+    _, tokenizer = load_base(small_base)
+    from transformers import AutoModel
+
+    model = PeftModel.from_pretrained(AutoModel.from_pretrained(small_base), str(folder)).eval()
+    tokens = tokenizer(texts, truncation=True, max_length=16, padding=True, return_tensors="pt")
+    head = load_file(folder / "head.safetensors")
+    with torch.no_grad():
+        hidden = model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"].unsqueeze(-1)
+        by_hand = ((hidden * mask).sum(1) / mask.sum(1)) @ head["weight"].T + head["bias"]
+    np.testing.assert_allclose(predict(small_base, folder, texts), by_hand.numpy(), atol=1e-5)
+
+
+def test_the_adapter_changes_the_encoder_and_not_the_head_alone(
+    trained: tuple[Finetuned, Path, list[str]], small_base: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    delta = load_file(trained[1] / "adapter_model.safetensors")
+    grown = [name for name, tensor in delta.items() if "lora_B" in name and tensor.abs().max() > 1e-3]
+    assert len(grown) == 2 * 6  # query, key, value and three dense of each layer
+    assert not [name for name in delta if "pooler" in name]
+
+
+def test_the_confusion_matrix_counts_every_validation_row(trained: tuple[Finetuned, Path, list[str]]) -> None:
+    finetuned = trained[0]
+    assert [sum(row) for row in finetuned.confusion] == [10, 10, 10]
+    right = sum(finetuned.confusion[i][i] for i in range(3))
+    assert right / 30 == pytest.approx(finetuned.epochs[finetuned.best_epoch - 1].accuracy)
+
+
+def test_each_epoch_is_told(trained: tuple[Finetuned, Path, list[str]]) -> None:
+    finetuned, _, lines = trained
+    told = [line for line in lines if "validation macro F1" in line]
+    assert len(told) == len(finetuned.epochs)
+    assert told[0].startswith("epoch 1/8: loss ")
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
+    """Make the validation say `scores`, one an epoch: the training itself stays real."""
+
+    def report(epoch: int, loss: float, answered: list[str], expected: list[str]) -> EpochReport:
+        return EpochReport(epoch, loss, scores[epoch - 1], scores[epoch - 1])
+
+    monkeypatch.setattr(module, "_report", report)
+
+
+def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_epoch(
+    small_base: Path, quick: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, validation = sentences(40, 1), sentences(12, 2)
+    training = quick.model_copy(update={"epochs": 6, "patience": 2})
+    scripted(monkeypatch, [0.5, 0.8, 0.7, 0.8, 0.9, 0.9])
+    stopped = finetune(small_base, train, validation, training, tmp_path / "stopped", silent)
+    assert stopped.best_epoch == 2 and len(stopped.epochs) == 4
+
+    scripted(monkeypatch, [0.1, 0.9, 0.2, 0.1, 0.1, 0.1])  # other scores, same best epoch: same weights
+    again = finetune(small_base, train, validation, training, tmp_path / "again", silent)
+    scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    last = finetune(small_base, train, validation, training, tmp_path / "last", silent)
+    assert again.best_epoch == 2 and last.best_epoch == 6
+    assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "again") != bytes_of(tmp_path / "last")
+
+
+def bytes_of(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in FILES]
+
+
+def test_another_seed_gives_another_adapter(small_base: Path, quick: Training, tmp_path: Path) -> None:
+    once = quick.model_copy(update={"epochs": 1})
+    other = once.model_copy(update={"seed": quick.seed + 1})
+    for training, name in ((once, "a"), (other, "b")):
+        finetune(small_base, sentences(24, 1), sentences(8, 2), training, tmp_path / name, silent)
+    assert bytes_of(tmp_path / "a") != bytes_of(tmp_path / "b")
+
+
+def test_what_was_set_in_torch_before_is_set_again_after() -> None:
+    torch.manual_seed(3)
+    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), reproducible(1):
+        assert torch.are_deterministic_algorithms_enabled()
+        torch.rand(1)
+        _ = 1 / 0
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.get_num_threads() == threads and not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_rare_class_weighs_more_and_balanced_classes_are_left_alone() -> None:
+    assert class_weights(["a"] * 10 + ["b"] * 5) is None
+    weights = class_weights(["a"] * 90 + ["b"] * 10)
+    assert weights is not None and weights["b"] / weights["a"] == pytest.approx(3.0)
+    assert 90 * weights["a"] + 10 * weights["b"] == pytest.approx(100)
+
+
+def test_a_label_seen_only_in_validation_counts_as_a_miss_and_not_as_a_crash(
+    small_base: Path, quick: Training, tmp_path: Path
+) -> None:
+    seen = sentences(12, 2)
+    validation = Examples([*seen.texts, "what is this"], [*seen.labels, "never trained"])
+    training = quick.model_copy(update={"epochs": 1})
+    finetuned = finetune(small_base, sentences(24, 1), validation, training, tmp_path, silent)
+    assert "never trained" not in finetuned.labels and finetuned.epochs[0].accuracy < 1.0
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "error", "says"),
+    [
+        (Examples([], []), Examples(["a"], ["x"]), TooFewRows, "no rows for training: 0 to train, 1 to validate"),
+        (Examples(["a"], ["x"]), Examples([], []), TooFewRows, "no rows for validation: 1 to train, 0 to validate"),
+        (Examples(["a", "b"], ["x", "x"]), Examples(["c"], ["x"]), OneClass, "all 2 training rows are labelled"),
+    ],
+)
+def test_rows_that_cannot_be_learned_from_are_refused_before_a_base_is_loaded(
+    train: Examples, validation: Examples, error: type[Exception], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=says):
+        finetune(tmp_path / "no-base", train, validation, Training(), tmp_path / "out", silent)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"max_tokens": 1000}, BaseUnusable, "max_tokens is 1000, .* reads 512 at most"),
+        ({"targets": ("q_proj",)}, BaseUnusable, r"has not the modules \('q_proj',\)"),
+        ({"learning_rate": 1e30}, TrainingDiverged, "lower the learning rate"),
+    ],
+)
+def test_a_training_that_cannot_work_is_named_and_leaves_no_files(
+    change: dict[str, object], error: type[Exception], says: str, small_base: Path, quick: Training, tmp_path: Path
+) -> None:
+    training = quick.model_copy(update=change)
+    with pytest.raises(error, match=says):
+        finetune(small_base, sentences(24, 1), sentences(8, 2), training, tmp_path / "out", silent)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_base_is_named(quick: Training, tmp_path: Path) -> None:
+    with pytest.raises(BaseUnusable, match="nothing-here"):
+        finetune(tmp_path / "nothing-here", sentences(8, 1), sentences(4, 2), quick, tmp_path / "out", silent)
+
+
+def test_batches_hold_every_row_once_and_pad_little() -> None:
+    tokens = [[1] * (3 + i % 17) for i in range(203)]
+    shuffled = batches(tokens, 16, 0, torch.Generator().manual_seed(1))
+    assert sorted(row for batch in shuffled for row in batch.rows) == list(range(203))
+    assert sum(batch.ids.numel() for batch in shuffled) < 1.1 * sum(map(len, tokens))
+    assert all(batch.mask.sum() == sum(len(tokens[row]) for row in batch.rows) for batch in shuffled)
+    again = batches(tokens, 16, 0, torch.Generator().manual_seed(2))
+    assert [batch.rows for batch in again] != [batch.rows for batch in shuffled]
+
+
+def test_vectors_come_back_in_the_order_of_the_texts_whatever_shares_their_batch(small_base: Path) -> None:
+    encoder, tokenizer = load_base(small_base)
+    texts = ["one two three four five six", "one", "one two three", "one"]
+    together = embed(encoder, tokenizer, texts, 16)
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_allclose(embed(encoder, tokenizer, [text], 16)[0], vector, atol=1e-6)

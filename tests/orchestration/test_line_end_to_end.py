@@ -1,0 +1,247 @@
+"""The whole line on real parts: deliveries into S3, the sensor, builds, the gate, signatures, Triton, the way back.
+
+One story in order; each test is a chapter and stands on the ones before it.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+import yaml
+
+from assets.ingestion.delivery import deliver
+from assets.line import releases
+from governance.custody.blobs import CENTRAL_BUCKET, read_blob
+from governance.custody.keys import trusted_keys
+from governance.custody.live import live_history
+from governance.custody.records import pointed, read_record, release_key
+from governance.tenants import Release
+from orchestration.samples import generate
+from orchestration.settings import CHECKOUT, Settings, load_settings
+from serving.triton.client import Reply, ask
+
+MODEL = "loomworks.log-triage"
+REGION = "mumbai"
+QUESTION = "checkout | connection to the database timed out after 30 s"
+ROWS = 1500
+
+
+@pytest.fixture(scope="module")
+def story(start_stack: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """An installation with one region and one tenant's example deliveries; margins as wide as its few rows allow."""
+    folder = tmp_path_factory.mktemp("story")
+    declared = yaml.safe_load((CHECKOUT / "pedigree.yaml").read_text())
+    declared["regions"] = {REGION: declared["regions"][REGION]}
+    declared["tenants"] = {"loomworks": declared["tenants"]["loomworks"]}
+    model = declared["tenants"]["loomworks"]["models"]["log-triage"]
+    model["gate"] = {"margin_f1": 0.08, "margin_accuracy": 0.08, "latency_ratio": 3.0}
+    company = folder / "pedigree.yaml"
+    company.write_text(yaml.safe_dump(declared))
+    os.environ["PEDIGREE_COMPANY_FILE"] = str(company)
+    settings = start_stack("seaweedfs", f"triton-{REGION}")
+    os.environ["PEDIGREE_STATE_DIR"] = str(settings.state_dir)
+    from orchestration.definitions import build_defs
+
+    samples = {s.delivery: s for s in generate(folder / "samples", rows=ROWS) if s.tenant == "loomworks"}
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        yield SimpleNamespace(settings=settings, samples=samples, instance=instance, defs=build_defs(), answers={})
+    del os.environ["PEDIGREE_COMPANY_FILE"], os.environ["PEDIGREE_STATE_DIR"]
+
+
+def _deliver(story: SimpleNamespace, name: str) -> None:
+    sample = story.samples[name]
+    deliver(story.settings.store(), sample.tenant, sample.dataset, [sample.folder], name)
+
+
+def _tick(story: SimpleNamespace) -> list[str]:
+    """One tick of the sensor; what it asks Dagster to do is done. The partitions of the runs that it requests."""
+    sensor = story.defs.get_sensor_def("delivery_sensor")
+    with dg.build_sensor_context(instance=story.instance, definitions=story.defs) as context:
+        data = sensor.evaluate_tick(context)
+    for request in data.dynamic_partitions_requests:
+        story.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+    return [str(request.partition_key) for request in data.run_requests]
+
+
+def _build(story: SimpleNamespace, release: str, *assets: str) -> dg.ExecuteInProcessResult:
+    job = story.defs.resolve_job_def("build_release")
+    selection = [dg.AssetKey(asset) for asset in assets] or None
+    return job.execute_in_process(
+        partition_key=release, instance=story.instance, asset_selection=selection, raise_on_error=False
+    )
+
+
+def _promote(story: SimpleNamespace, release: str, reason: str) -> dg.ExecuteInProcessResult:
+    return story.defs.resolve_job_def("promote").execute_in_process(
+        partition_key=dg.MultiPartitionKey({"region": REGION, "release": release}),
+        instance=story.instance,
+        run_config={"ops": {"promoted_model": {"config": {"reason": reason, "approver": "the test"}}}},
+        raise_on_error=False,
+    )
+
+
+def _ask(story: SimpleNamespace) -> Reply:
+    return ask(story.settings.triton[REGION], MODEL, [QUESTION])
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> str:
+    errors = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error:
+                errors.append(error.message)
+                error = error.cause
+    return " ".join(errors)
+
+
+def _digest(story: SimpleNamespace, release: str) -> str:
+    store = story.settings.store()
+    return str(read_record(store, pointed(store, Release.parse(release), "signed_artifact")).facts["release_digest"])
+
+
+def test_a_closed_delivery_becomes_one_release_and_only_one(story: SimpleNamespace) -> None:
+    _deliver(story, "first")
+    assert _tick(story) == [f"{MODEL}@1"]
+    assert _tick(story) == []
+    assert story.instance.get_dynamic_partitions(str(releases.name)) == [f"{MODEL}@1"]
+
+
+def test_the_first_release_is_built_gated_and_signed(story: SimpleNamespace) -> None:
+    result = _build(story, f"{MODEL}@1")
+    assert result.success, _failures(result)
+    assert {e.check_name for e in result.get_asset_check_evaluations()} == {
+        *("contract", "expectations", "drift", "no_pii_residue", "f1", "accuracy", "latency", "bias")
+    }
+
+
+def test_promotion_makes_the_region_answer_with_the_release_digest(story: SimpleNamespace) -> None:
+    result = _promote(story, f"{MODEL}@1", "first")
+    assert result.success, _failures(result)
+    story.answers[1] = _ask(story)
+    assert story.answers[1].release_digest == _digest(story, f"{MODEL}@1")
+    assert story.answers[1].model_version == f"{MODEL}@1"
+
+
+def test_a_drifted_delivery_becomes_release_2_with_quarantine_and_drift(story: SimpleNamespace) -> None:
+    _deliver(story, "second")
+    assert _tick(story) == [f"{MODEL}@2"]
+    result = _build(story, f"{MODEL}@2")
+    assert result.success, _failures(result)
+    (drift,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "drift"]
+    kinds = {record.data["kind"] for record in drift.metadata["changes"].records}
+    assert not drift.passed and {"added", "type changed"} <= kinds
+    store = story.settings.store()
+    record = read_record(store, pointed(store, Release.parse(f"{MODEL}@2"), "normalized_dataset"))
+    assert 0 < record.facts["quarantined"] <= 0.02 * ROWS
+    assert record.facts["rows"] + record.facts["quarantined"] == 2 * ROWS
+    assert _promote(story, f"{MODEL}@2", "second").success
+    assert _ask(story).release_digest == _digest(story, f"{MODEL}@2")
+
+
+def test_shuffled_labels_are_stopped_and_cannot_be_signed_or_promoted_alone(story: SimpleNamespace) -> None:
+    _deliver(story, "third")
+    (release,) = _tick(story)
+    assert not _build(story, release).success
+    alone = _build(story, release, "signed_artifact")
+    assert not alone.success and "did not pass the gate" in _failures(alone)
+    promoted = _promote(story, release, "past the gate")
+    assert not promoted.success and "has no signed_artifact" in _failures(promoted)
+    assert _ask(story).model_version == f"{MODEL}@2"
+
+
+def test_rollback_is_a_materialization_and_answers_are_bit_identical(story: SimpleNamespace) -> None:
+    assert _promote(story, f"{MODEL}@1", "rollback").success
+    again = _ask(story)
+    assert again.release_digest == story.answers[1].release_digest
+    assert again.scores.tobytes() == story.answers[1].scores.tobytes()
+    history = live_history(
+        story.settings.store(), "loomworks", "log-triage", REGION, trusted_keys(story.settings.keys_dir)
+    )
+    assert [(each.release, each.reason) for each in history] == [
+        (f"{MODEL}@1", "first"),
+        (f"{MODEL}@2", "second"),
+        (f"{MODEL}@1", "rollback"),
+    ]
+
+
+def test_a_signed_release_is_never_signed_again(story: SimpleNamespace) -> None:
+    before = story.settings.store().read(CENTRAL_BUCKET, release_key(Release.parse(f"{MODEL}@1"), "signed_artifact"))
+    again = _build(story, f"{MODEL}@1", "signed_artifact")
+    assert not again.success and "signed already" in _failures(again)
+    after = story.settings.store().read(CENTRAL_BUCKET, release_key(Release.parse(f"{MODEL}@1"), "signed_artifact"))
+    assert after == before
+
+
+def test_the_trace_needs_nothing_of_dagster_and_reaches_the_delivered_files(story: SimpleNamespace) -> None:
+    from orchestration.tracing import trace_region
+
+    for offline in (False, True):
+        node = trace_region(load_settings(), "loomworks", "log-triage", REGION, offline)
+        assert node.whole, [f"{link.name}: {link.detail}" for link in node.broken()]
+    assert "events/first/events.jsonl" in json.dumps(node.to_json())
+
+
+def test_a_bit_flipped_in_the_live_region_is_found_and_the_old_bytes_keep_answering(story: SimpleNamespace) -> None:
+    folder = story.settings.region_root(REGION) / "models" / MODEL / "1"
+    weights = folder / "adapter_model.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    try:
+        result = story.defs.resolve_job_def("observe_regions").execute_in_process(
+            partition_key=REGION, instance=story.instance
+        )
+        (check,) = result.get_asset_check_evaluations()
+        assert not check.passed and "adapter_model.safetensors was altered" in str(check.description)
+        assert _ask(story).scores.tobytes() == story.answers[1].scores.tobytes()
+    finally:
+        weights.write_bytes(good)
+
+
+def test_a_flipped_bit_in_the_central_bucket_refuses_the_promotion_and_breaks_the_trace(story: SimpleNamespace) -> None:
+    from orchestration.tracing import trace_region
+
+    store = story.settings.store()
+    bundle = read_record(store, pointed(store, Release.parse(f"{MODEL}@2"), "signed_artifact"))
+    weights = bundle.files["adapter_model.safetensors"]
+    good = read_blob(store, weights)
+    store.put(*weights.bucket_and_key, good[:-1] + bytes([good[-1] ^ 1]))
+    try:
+        result = _promote(story, f"{MODEL}@2", "tampered")
+        assert not result.success and weights.uri in _failures(result) and "was altered" in _failures(result)
+        assert _ask(story).model_version == f"{MODEL}@1"
+        bucket, key = bundle.files["head.json"].bucket_and_key
+        assert store.stat(bucket, key)
+    finally:
+        store.put(*weights.bucket_and_key, good)
+    assert trace_region(load_settings(), "loomworks", "log-triage", REGION, offline=True).whole
+
+
+def test_an_edited_gate_report_refuses_the_promotion(story: SimpleNamespace) -> None:
+    store = story.settings.store()
+    bundle = read_record(store, pointed(store, Release.parse(f"{MODEL}@2"), "signed_artifact"))
+    report = read_record(store, bundle.inputs["validation_report"]).files["report.json"]
+    good = read_blob(store, report)
+    store.put(*report.bucket_and_key, good.replace(b'"passed":true', b'"passed":tru3'))
+    try:
+        result = _promote(story, f"{MODEL}@2", "edited report")
+        assert not result.success and "altered" in _failures(result)
+    finally:
+        store.put(*report.bucket_and_key, good)
+
+
+def test_a_corrupt_file_in_the_work_of_a_stage_is_never_trained_on(story: SimpleNamespace, tmp_path: Path) -> None:
+    store = story.settings.store()
+    scrubbed = read_record(store, pointed(store, Release.parse(f"{MODEL}@2"), "scrubbed_dataset"))
+    records = scrubbed.files["records.parquet"]
+    good = read_blob(store, records)
+    store.put(*records.bucket_and_key, good[:-1] + bytes([good[-1] ^ 1]))
+    try:
+        result = _build(story, f"{MODEL}@2", "lora_adapter")
+        assert not result.success and records.uri in _failures(result)
+    finally:
+        store.put(*records.bucket_and_key, good)
