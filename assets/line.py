@@ -15,7 +15,7 @@ releases = dg.DynamicPartitionsDefinition(name="release")
 
 def materialized(
     ref: Ref, metadata: Mapping[str, Any], checks: Sequence[dg.AssetCheckResult] = ()
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Ref]:
     """A stage's result: the reference travels, the bytes stay in the store, the data version is their sha256."""
     return dg.MaterializeResult(
         value=ref,

@@ -30,7 +30,9 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
         ins={"signed_artifact": dg.AssetIn(input_manager_key="references")},
         group_name="line",
         kinds={"triton"},
-        check_specs=[dg.AssetCheckSpec("serves_digest", asset="promoted_model", description="the region's Triton says so")],
+        check_specs=[
+            dg.AssetCheckSpec("serves_digest", asset="promoted_model", description="the region's Triton says so")
+        ],
     )
     def promoted_model(
         context: dg.AssetExecutionContext,
@@ -72,7 +74,9 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
         group_name="line",
         kinds={"triton"},
         check_specs=[
-            dg.AssetCheckSpec("serves_promoted", asset="live_model", description="answers and files are what was promoted")
+            dg.AssetCheckSpec(
+                "serves_promoted", asset="live_model", description="answers and files are what was promoted"
+            )
         ],
     )
     def live_model(

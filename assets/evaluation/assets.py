@@ -35,7 +35,7 @@ def validation_report(
     work: dg.ResourceParam[Path],
     scrubbed_dataset: Ref,
     lora_adapter: Ref,
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Ref]:
     """Improvement or parity, proved on held-out people by the engine that serves; else a refusal with its reasons."""
     from assets.training.split import split
 

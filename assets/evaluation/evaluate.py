@@ -69,7 +69,7 @@ def evaluate(
     for contender in (candidate, *opponents.values()):
         engine.mount(contender.name, contender.folder)
     said = _answers(engine, candidate, sets, log)
-    against = _opponents(engine, opponents, sets, train, base, log)
+    against = _opponents(engine, opponents, sets, train, base, model.training.max_tokens, log)
     results = [
         _compare(candidate, opponent, name, table, said[name], model.gate)
         for name, table in sets.items()
@@ -128,10 +128,11 @@ def _opponents(
     sets: Mapping[str, pa.Table],
     train: pa.Table | None,
     base: Path,
+    max_tokens: int,
     log: Log,
 ) -> dict[str, list[Opponent]]:
     if not champions:
-        return {name: [_baseline(base, train, table, log)] for name, table in sets.items()}
+        return {name: [_baseline(base, train, table, max_tokens, log)] for name, table in sets.items()}
     met: dict[str, list[Opponent]] = {name: [] for name in sets}
     for role, champion in champions.items():
         known = frozenset(json.loads((champion.folder / "head.json").read_bytes())["labels"])
@@ -140,16 +141,15 @@ def _opponents(
     return met
 
 
-def _baseline(base: Path, train: pa.Table | None, table: pa.Table, log: Log) -> Opponent:
+def _baseline(base: Path, train: pa.Table | None, table: pa.Table, max_tokens: int, log: Log) -> Opponent:
     from assets.training.baseline import linear_head
     from assets.training.split import examples
     from serving.engine import base_digest
 
     if train is None:
         raise EvaluationRefused("a first release is judged against a linear head, which needs the training rows")
-    log(f"{BASELINE}: fitting on {train.num_rows} rows, answering {table.num_rows}")
-    predictions = linear_head(base, examples(train), _column(table, "text"))
-    return Opponent(BASELINE, "linear head", base_digest(base), predictions, frozenset(_column(train, "label")))
+    head = linear_head(base, examples(train), _column(table, "text"), max_tokens, log)
+    return Opponent(BASELINE, "linear head", base_digest(base), head.answered, frozenset(head.labels))
 
 
 def _compare(

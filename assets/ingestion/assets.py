@@ -19,7 +19,7 @@ client_bucket = dg.AssetSpec(
 @dg.asset(partitions_def=releases, group_name="line", kinds={"s3"}, io_manager_key="references", deps=[client_bucket])
 def raw_dataset(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[ObjectStore], company: dg.ResourceParam[Company]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Ref]:
     """Object keys, version ids, sizes and sha256 of every file the release comes from; nothing is copied twice."""
     release = Release.parse(context.partition_key)
     dataset = company.model(release.tenant, release.task).dataset

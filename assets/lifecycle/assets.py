@@ -13,9 +13,7 @@ from governance.tenants import Company
 
 
 @dg.asset(group_name="lifecycle", kinds={"s3"})
-def retention_report(
-    store: dg.ResourceParam[ObjectStore], company: dg.ResourceParam[Company]
-) -> dg.MaterializeResult:
+def retention_report(store: dg.ResourceParam[ObjectStore], company: dg.ResourceParam[Company]) -> dg.MaterializeResult:
     """Unscrubbed bytes older than each tenant's retention are removed; the digests and the line stay."""
     now = datetime.now(UTC)
     expired = [
@@ -23,9 +21,7 @@ def retention_report(
         for name, tenant in company.tenants.items()
         for item in expire(store, name, list(tenant.models), tenant.retention_days, now)
     ]
-    return dg.MaterializeResult(
-        metadata={"expired": len(expired), "what": table(vars(item) for item in expired[:200])}
-    )
+    return dg.MaterializeResult(metadata={"expired": len(expired), "what": table(vars(item) for item in expired[:200])})
 
 
 @dg.asset(group_name="lifecycle", kinds={"s3"})

@@ -42,7 +42,7 @@ def normalized_dataset(
     work: dg.ResourceParam[Path],
     pages: dg.ResourceParam[Path],
     raw_dataset: Ref,
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Ref]:
     """Rows under the contract, quarantine beside them, and the schema that was found."""
     release = Release.parse(context.partition_key)
     model = company.model(release.tenant, release.task)

@@ -37,7 +37,7 @@ def scrubbed_dataset(
     keys_dir: dg.ResourceParam[Path],
     work: dg.ResourceParam[Path],
     normalized_dataset: Ref,
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Ref]:
     """PII out, subject UUIDs in; the same person has the same surrogate within the tenant, and only there."""
     from assets.privacy.residue_check import residue_sample
     from assets.privacy.scrub import scrub

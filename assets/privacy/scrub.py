@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,7 +34,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 
 
 class ScrubError(ValueError):
@@ -146,7 +147,7 @@ def _record(
     parts = [_masked(text, spans, known, key, masked) for text, spans in islice(detected, present)]
     group = row[model.gate.bias.group] if model.gate.bias.group else None
     return {
-        "record_id": record_id(key, str(row["delivery"]), str(row["file"]), int(str(row["row"]))),
+        "record_id": record_id(key, str(row["delivery"]), str(row["file"]), row["row"]),
         "subject_id": subject_id(key, str(row[model.subject])),
         "delivery": row["delivery"],
         "text": BETWEEN_COLUMNS.join(parts),

@@ -29,7 +29,7 @@ def signed_artifact(
     environment: dg.ResourceParam[Environment],
     lora_adapter: Ref,
     validation_report: Ref,
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Ref]:
     """Manifest, signature, provenance, SBOM and the gate's statement, stored once, registered in MLflow."""
     from assets.training.tracking import register, run_of
 

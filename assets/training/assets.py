@@ -27,7 +27,7 @@ def lora_adapter(
     catalogue: dg.ResourceParam[str],
     work: dg.ResourceParam[Path],
     scrubbed_dataset: Ref,
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Ref]:
     """LoRA by peft on the resident base, head beside it; deterministic given the release."""
     from assets.training.finetune import finetune
     from assets.training.split import examples, split

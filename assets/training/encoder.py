@@ -105,14 +105,16 @@ def pooled(encoder: Any, batch: Batch) -> torch.Tensor:
 
 def embed(encoder: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int) -> torch.Tensor:
     """Pooled vectors of `texts` in their order: float32 [texts, hidden] on the CPU."""
-    tokens = tokenize(tokenizer, texts, max_tokens)
-    with torch.inference_mode():
-        parts = [
-            (batch.rows, pooled(encoder, batch).cpu())
-            for batch in batches(tokens, EVALUATION_BATCH, tokenizer.pad_token_id)
-        ]
-    order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
-    return torch.cat([vectors for _, vectors in parts])[order]
+    return embed_tokens(encoder, tokenize(tokenizer, texts, max_tokens), tokenizer.pad_token_id)
+
+
+def embed_tokens(encoder: Any, tokens: Sequence[list[int]], pad: int) -> torch.Tensor:
+    """`embed` of texts that are tokens already."""
+    vectors = torch.empty(len(tokens), encoder.config.hidden_size)
+    with torch.no_grad():
+        for batch in batches(tokens, EVALUATION_BATCH, pad):
+            vectors[batch.rows] = pooled(encoder, batch).cpu()
+    return vectors
 
 
 def save(classifier: Classifier, labels: Sequence[str], max_tokens: int, out: Path) -> None:

@@ -134,7 +134,10 @@ class ObjectStore:
         try:
             answer = self.client.put_object(Bucket=bucket, Key=key, Body=body, **condition)
         except self.client.exceptions.ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 409, 412) and condition:
+            if error.response["Error"]["Code"] == "NoSuchBucket":
+                raise NotFound(f"bucket {bucket} does not exist; `pedigree up` creates it") from error
+            # 404: the object that the condition names is gone.
+            if condition and error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 409, 412):
                 raise refusal(f"s3://{bucket}/{key} was written by someone else first") from error
             raise
         info = self.stat(bucket, key)

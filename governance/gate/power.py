@@ -8,7 +8,8 @@ difference δ, one-sided level α and power 1 − β (Nam 1997, Biometrics 53:14
 α = 0.05, power 0.8. δ is 0 (a truly equal model) unless the bootstrap proved more: then its lower bound, so that a
 large improvement is not refused for disagreeing much with a weak champion. ψ is the one-sided 95 % upper bound of
 what was observed (Wilson), so that a handful of rows without a disagreement proves nothing. Where the bootstrap finds
-a larger variance (few subjects with many rows each, macro F1 of rare labels), that variance counts.
+a larger variance (few subjects with many rows each, macro F1 of rare labels), that variance counts. Whatever was observed, a set must
+hold the rows on which two models that never disagree could be told to be equal: fewer decide nothing.
 """
 
 import math
@@ -54,6 +55,12 @@ def rows_needed(variance: float, margin: float, difference: float = 0.0) -> int:
     return math.ceil(_Z_BOTH**2 * variance / (margin + difference) ** 2)
 
 
+def fewest_rows(margin: float) -> int:
+    """The n at which ψ of no disagreement at all, z² / (n + z²) by Wilson, needs just n rows."""
+    z2 = Z_CONFIDENCE**2
+    return math.ceil((math.sqrt(z2**2 + 4 * z2 * _Z_BOTH**2 / margin**2) - z2) / 2)
+
+
 def power_of(
     truth: Sequence[str],
     candidate: Sequence[str],
@@ -75,5 +82,5 @@ def power_of(
         binary = discordance - proven**2 if metric == "accuracy" else 0.0
         variance = max(binary, rows * difference.standard_error**2)
         if margins[metric] > 0:
-            needed = max(needed, rows_needed(variance, margins[metric], proven))
+            needed = max(needed, fewest_rows(margins[metric]), rows_needed(variance, margins[metric], proven))
     return Power(rows, len(set(subjects)), needed, MINIMUM_SUBJECTS, split / rows)

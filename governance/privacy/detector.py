@@ -14,6 +14,8 @@ from governance.privacy.spans import Detector, Span, merge
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
 
+_NAME_WORD = re.compile(r"[^\W_]+(?:['’.](?!s\b)[^\W_]+)*")
+
 NameReader = Callable[[Sequence[str], Sequence[Sequence[Span]]], list[list[Span]]]
 """Names in each text, given what the rules found there."""
 
@@ -66,12 +68,15 @@ def _with_echoes(text: str, spans: list[Span]) -> list[Span]:
         {s.of or text[s.start : s.end] for s in spans if s.entity == "PERSON"}, key=lambda n: (len(n), n)
     ):
         whole.update({part: name for part in name_parts(name) if len(part) > 2 and part[0].isupper()})
-    parts = [part for part in whole if fold(part) not in ORDINARY]
+    parts = {part for part in whole if fold(part) not in ORDINARY}
     if not parts:
         return spans
-    echo = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(parts)))})(?!\w)")
-    found = [Span(*m.span(), "PERSON", 0.65, "echo", whole[m.group()]) for m in echo.finditer(text)]
-    return merge(text, [_in_full(text, span, whole) for span in spans] + found)
+    echoes = [
+        Span(*match.span(), "PERSON", 0.65, "echo", whole[match[0]])
+        for match in _NAME_WORD.finditer(text)
+        if match[0] in parts
+    ]
+    return merge(text, [_in_full(text, span, whole) for span in spans] + echoes)
 
 
 def _in_full(text: str, span: Span, whole: dict[str, str]) -> Span:

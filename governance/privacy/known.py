@@ -8,8 +8,9 @@ import datetime
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from governance.privacy.names import ORDINARY, TITLES, fold
 from governance.privacy.spans import Span
@@ -31,7 +32,8 @@ class Known:
     forms: tuple[str, ...]
 
 
-def known_identifier(column: str, value: object) -> Known | None:
+@lru_cache(maxsize=4096)
+def known_identifier(column: str, value: Hashable) -> Known | None:
     """What the value of an identifier column is and how it may be written; None for an empty or very short one."""
     if isinstance(value, datetime.date):
         return Known("BIRTHDATE", value.isoformat()[:10], _date_forms(value))

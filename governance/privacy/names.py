@@ -37,7 +37,7 @@ _NOT_NAMES = _words(
     "were do does did can could will would should have has had been i've i'm i'll i'd it's that's don't can't "
     "didn't won't let's disease disorder syndrome failure infection department chronic acute pulmonary mellitus "
     "medicine surgery monday tuesday wednesday thursday friday saturday sunday january february march april june "
-    "july august september october november december cancel delete"
+    "july august september october november december cancel delete kib mib gib call called ask tell see met"
 )
 
 # A word with such an end is a substance, a finding or a procedure, however it is capitalised.
@@ -47,6 +47,7 @@ _MEDICAL = re.compile(
     r"ectomy|otomy|ostomy|oscopy|pathy|plasty|iogram|alogram|mmogram|graphy|algia|[a-z]{4}oma|uria|pnoe?a|penia|megaly|"
     r"tension|thyroidism|betes|matosus)$"
 )
+_WORD = re.compile(r"\S+")
 # What may stand between two names, or a heading and a name, that a model takes for one.
 _SEPARATOR = re.compile(r"\s+[-–—]\s+|[\n\r\t:|=/<>\[\]{}()\"]+")
 
@@ -90,7 +91,7 @@ def names_within(text: str) -> list[tuple[int, int]]:
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
-    words = [(m.start(), m.end()) for m in re.compile(r"\S+").finditer(text, start, end)]
+    words = [(m.start(), m.end()) for m in _WORD.finditer(text, start, end)]
     while words and is_common(text[slice(*words[0])]):
         words.pop(0)
     while words and is_common(text[slice(*words[-1])]):

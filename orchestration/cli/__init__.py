@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from orchestration.cli import releases, stack
+from orchestration.cli import deliver, demo, releases, stack
 
 ROOMS = {"orchestration", "assets", "serving", "governance"}
 
@@ -44,5 +44,6 @@ def _explained(command: Callable[..., Any]) -> Callable[..., Any]:
     return explained
 
 
-add("The local stack", stack.up, stack.down, stack.status)
+add("The local stack", stack.up, stack.down, stack.status, demo.demo)
+add("Deliveries", deliver.deliver, deliver.generate)
 add("Releases", releases.trace, releases.verify, releases.promote, releases.rollback)

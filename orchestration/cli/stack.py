@@ -60,7 +60,8 @@ def start_with_progress(settings: Settings, parts: Iterable[str] | None = None) 
 
 
 def _table(parts: "Iterable[Health]") -> Table:
-    table = Table("part", "pid", "health", "address")
+    table = Table("part", "pid", "health")
+    table.add_column("address", overflow="fold")
     for part in parts:
         health = "[green]healthy[/]" if part.healthy else f"[red]{part.remark}[/]"
         table.add_row(part.part, str(part.pid or "–"), health, part.address)

