@@ -2,8 +2,10 @@
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -12,10 +14,26 @@ from governance.custody.blobs import Ref
 # A release is a partition: everything from snapshot to signature maps 1:1 on it.
 releases = dg.DynamicPartitionsDefinition(name="release")
 
+# Dagster takes an asset with checks for one without an output unless its type is told.
+REFERENCE = dg.PythonObjectDagsterType(Ref)
+
+
+@dataclass(frozen=True)
+class Pages:
+    """A folder of pages for people, and the address at which it is served, if it is."""
+
+    folder: Path
+    url: str | None
+
+    def link(self, page: Path) -> dg.MetadataValue:
+        if self.url is None:
+            return dg.MetadataValue.path(page)
+        return dg.MetadataValue.url(f"{self.url}/{quote(str(page.relative_to(self.folder)))}")
+
 
 def materialized(
     ref: Ref, metadata: Mapping[str, Any], checks: Sequence[dg.AssetCheckResult] = ()
-) -> dg.MaterializeResult[Ref]:
+) -> dg.MaterializeResult:
     """A stage's result: the reference travels, the bytes stay in the store, the data version is their sha256."""
     return dg.MaterializeResult(
         value=ref,

@@ -47,7 +47,7 @@ class Outcome:
     seconds: float
 
 
-log = partial(Console().log, markup=False, highlight=False)
+log = partial(Console(log_path=False).log, markup=False, highlight=False)
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
                 "train_minutes": outcome.seconds / 60,
             }
         )
-        log(rows[-1])
+        log(f"{name}: accuracy {rows[-1]['accuracy']:.4f} after {rows[-1]['train_minutes']:.1f} min of training")
     measures = {f"accuracy_{row['way']}": row["accuracy"] for row in rows}
     measures |= {"train_minutes": next(row["train_minutes"] for row in rows if row["way"] == "lora")}
     publish("finetune", args, measures, rows)

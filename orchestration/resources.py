@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets.deployment.promote import RegionHome
+from assets.line import Pages
 from governance.custody.manifest import Environment
 from governance.custody.store import ObjectStore
 from governance.tenants import Company
@@ -54,9 +55,10 @@ def work(_: dg.InitResourceContext) -> Path:
 
 
 @dg.resource
-def pages(_: dg.InitResourceContext) -> Path:
-    """Where checks leave pages for people, such as Data Docs; the local stack serves it."""
-    return load_settings().state_dir / "pages"
+def pages(_: dg.InitResourceContext) -> Pages:
+    """Where checks leave pages for people, such as Data Docs."""
+    settings = load_settings()
+    return Pages(settings.pages_dir, settings.pages_url)
 
 
 @dg.resource

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     executor: Literal["in_process", "k8s"] = "in_process"
     alert_webhook: str | None = Field(None, description="where a failed build is reported, as a JSON POST")
     dagster_url: str = "http://127.0.0.1:3000"
+    pages_url: str | None = Field(None, description="where `pages_dir` is served; None: pages are named by their path")
     training_window: Window | None = Field(None, description="when scheduled training may start; None is always")
 
     @classmethod
@@ -93,6 +94,11 @@ class Settings(BaseSettings):
     def region_root(self, region: str) -> Path:
         """Where a region keeps `models`, `staging` and `archive`, on one file system."""
         return self.state_dir / "regions" / region
+
+    @property
+    def pages_dir(self) -> Path:
+        """Where checks leave pages for people."""
+        return self.state_dir / "pages"
 
     def company(self) -> Company:
         """What the company declares. Raises governance.tenants.ConfigurationError."""

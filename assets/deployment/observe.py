@@ -51,12 +51,12 @@ def observe(store: ObjectStore, company: Company, keys_dir: Path, home: RegionHo
 
 def _observe(home: RegionHome, keys_dir: Path, pointer: LivePointer, base_sha256: str) -> Observed:
     release = Release.parse(pointer.release)
+    fault: str | None = None
     try:
         reply = ask(home.address, release.served_name, [PROBE])
     except RequestFailed as error:
         fault = f"{home.name} does not answer for {release.model}: {error}"
         return Observed(release.model, pointer.release, "nothing", "", fault)
-    fault = None
     if reply.release_digest != pointer.digest:
         fault = f"{home.name} answers for {release.model} with {reply.model_version}, promoted is {pointer.release}"
     else:

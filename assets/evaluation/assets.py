@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 
 from assets.evaluation.champions import champions, signed_before
 from assets.evaluation.evaluate import Contender, evaluate
-from assets.line import materialized, picture, releases
+from assets.line import REFERENCE, materialized, picture, releases
 from governance.custody.blobs import Ref, fetch_blob
 from governance.custody.records import fetch_files, publish, read_passed
 from governance.custody.store import ObjectStore
 from governance.gate.golden import grow
-from governance.gate.report import checks, markdown
+from governance.gate.report import Against, checks, markdown
 from governance.tenants import Company, Release
 from serving.engine import base_folder
 
@@ -24,6 +24,7 @@ STAGE = "validation_report"
     partitions_def=releases,
     group_name="line",
     io_manager_key="references",
+    dagster_type=REFERENCE,
     # The checks block the rest of this run; signing and promotion read the report itself.
     check_specs=[dg.AssetCheckSpec(name, asset=STAGE, blocking=True) for name in ("f1", "accuracy", "latency", "bias")],
 )
@@ -35,7 +36,7 @@ def validation_report(
     work: dg.ResourceParam[Path],
     scrubbed_dataset: Ref,
     lora_adapter: Ref,
-) -> dg.MaterializeResult[Ref]:
+) -> dg.MaterializeResult:
     """Improvement or parity, proved on held-out people by the engine that serves; else a refusal with its reasons."""
     from assets.training.split import split
 
@@ -50,7 +51,7 @@ def validation_report(
         if signed:
             fetch_blob(store, signed[-1].golden, folder / "golden.parquet")
             golden = pq.read_table(folder / "golden.parquet")
-        opponents = {}
+        opponents: dict[Against, Contender] = {}
         for role, each in champions(store, company, keys_dir, release, signed).items():
             fetch_files(store, each.bundle, folder / str(each.release))
             adapter = each.bundle.inputs["lora_adapter"].sha256

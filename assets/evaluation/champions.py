@@ -8,7 +8,7 @@ from governance.custody.keys import trusted_keys
 from governance.custody.live import read_live
 from governance.custody.records import Record, pointed, read_record, release_key
 from governance.custody.store import ObjectStore
-from governance.gate.report import BEST, LIVE, LIVE_AND_BEST, GateReport, best_ever
+from governance.gate.report import BEST, LIVE, LIVE_AND_BEST, Against, GateReport, best_ever
 from governance.gate.verdict import require_gate
 from governance.tenants import Company, Release
 
@@ -35,7 +35,7 @@ def signed_before(store: ObjectStore, candidate: Release) -> list[Signed]:
 
 def champions(
     store: ObjectStore, company: Company, keys_dir: Path, candidate: Release, signed: list[Signed]
-) -> dict[str, Signed]:
+) -> dict[Against, Signed]:
     """Role → release: the live champion and the best ever; one entry when they are the same.
 
     Live is what the first region of the rollout order answers with; before any promotion only the best ever counts.
@@ -47,7 +47,7 @@ def champions(
     live = _live_release(store, company, keys_dir, candidate)
     if live == best.subject.release:
         return {LIVE_AND_BEST: by_name[live]}
-    roles = {BEST: by_name[best.subject.release]}
+    roles: dict[Against, Signed] = {BEST: by_name[best.subject.release]}
     return {LIVE: by_name[live], **roles} if live in by_name else roles
 
 

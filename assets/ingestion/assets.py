@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.ingestion.snapshot import freeze_release
-from assets.line import materialized, releases, table
+from assets.line import REFERENCE, materialized, releases, table
 from governance.custody.records import read_record
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, Release
@@ -16,10 +16,17 @@ client_bucket = dg.AssetSpec(
 )
 
 
-@dg.asset(partitions_def=releases, group_name="line", kinds={"s3"}, io_manager_key="references", deps=[client_bucket])
+@dg.asset(
+    partitions_def=releases,
+    group_name="line",
+    kinds={"s3"},
+    io_manager_key="references",
+    dagster_type=REFERENCE,
+    deps=[client_bucket],
+)
 def raw_dataset(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[ObjectStore], company: dg.ResourceParam[Company]
-) -> dg.MaterializeResult[Ref]:
+) -> dg.MaterializeResult:
     """Object keys, version ids, sizes and sha256 of every file the release comes from; nothing is copied twice."""
     release = Release.parse(context.partition_key)
     dataset = company.model(release.tenant, release.task).dataset

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.line import materialized, releases, table
+from assets.line import REFERENCE, Pages, materialized, releases, table
 from assets.normalization.normalize import Normalized, TooManyBadRows, normalize
 from governance.contracts.drift import change_rows, drift
 from governance.contracts.expectations import Expectations, expectations
@@ -29,6 +29,7 @@ STAGE = "normalized_dataset"
     group_name="line",
     kinds={"parquet", "pydantic"},
     io_manager_key="references",
+    dagster_type=REFERENCE,
     check_specs=[
         dg.AssetCheckSpec("contract", asset=STAGE, blocking=True, description="pandera, on the contract"),
         dg.AssetCheckSpec("expectations", asset=STAGE, blocking=True, description="Great Expectations, on the content"),
@@ -40,9 +41,9 @@ def normalized_dataset(
     store: dg.ResourceParam[ObjectStore],
     company: dg.ResourceParam[Company],
     work: dg.ResourceParam[Path],
-    pages: dg.ResourceParam[Path],
+    pages: dg.ResourceParam[Pages],
     raw_dataset: Ref,
-) -> dg.MaterializeResult[Ref]:
+) -> dg.MaterializeResult:
     """Rows under the contract, quarantine beside them, and the schema that was found."""
     release = Release.parse(context.partition_key)
     model = company.model(release.tenant, release.task)
@@ -50,7 +51,7 @@ def normalized_dataset(
         out = Path(folder, "out")
         done = _normalize(store, release, model.contract, raw_dataset, Path(folder), out, context.log.info)
         broken = contract_failures(out / "rows.parquet", model.contract)
-        content = expectations(out / "rows.parquet", model, pages / str(release))
+        content = expectations(out / "rows.parquet", model, pages.folder / str(release))
         labels = check_labels(out / "rows.parquet", model) if content.success else {}
         facts = {
             "rows": done.rows,
@@ -70,7 +71,7 @@ def normalized_dataset(
         "drift": table(changes),
         "labels": table({"label": label, "rows": count} for label, count in labels.items()),
     }
-    return materialized(ref, metadata, _checks(broken, content, changes))
+    return materialized(ref, metadata, _checks(broken, content, changes, pages.link(content.docs_index)))
 
 
 def _normalize(
@@ -113,14 +114,14 @@ def _last_schema(store: ObjectStore, release: Release) -> dict[str, Any] | None:
 
 
 def _checks(
-    broken: list[dict[str, Any]], content: Expectations, changes: list[dict[str, Any]]
+    broken: list[dict[str, Any]], content: Expectations, changes: list[dict[str, Any]], docs: dg.MetadataValue
 ) -> list[dg.AssetCheckResult]:
     return [
         dg.AssetCheckResult(check_name="contract", passed=not broken, metadata={"failures": table(broken)}),
         dg.AssetCheckResult(
             check_name="expectations",
             passed=content.success,
-            metadata={"results": table(content.results), "data docs": dg.MetadataValue.path(content.docs_index)},
+            metadata={"results": table(content.results), "data docs": docs},
         ),
         dg.AssetCheckResult(
             check_name="drift",

@@ -4,12 +4,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
-from governance.privacy.pseudonyms import load_tenant_key
 
-from assets.line import materialized, releases, table
+from assets.line import REFERENCE, materialized, releases, table
 from governance.custody.blobs import Ref, fetch_blob
 from governance.custody.records import publish, read_passed
 from governance.custody.store import ObjectStore
+from governance.privacy.pseudonyms import load_tenant_key
 from governance.tenants import Company, Release
 
 # Records that the independent pass reads again.
@@ -21,6 +21,7 @@ RESIDUE_SAMPLE = 1000
     group_name="line",
     kinds={"presidio", "parquet"},
     io_manager_key="references",
+    dagster_type=REFERENCE,
     check_specs=[
         dg.AssetCheckSpec(
             "no_pii_residue",
@@ -37,7 +38,7 @@ def scrubbed_dataset(
     keys_dir: dg.ResourceParam[Path],
     work: dg.ResourceParam[Path],
     normalized_dataset: Ref,
-) -> dg.MaterializeResult[Ref]:
+) -> dg.MaterializeResult:
     """PII out, subject UUIDs in; the same person has the same surrogate within the tenant, and only there."""
     from assets.privacy.residue_check import residue_sample
     from assets.privacy.scrub import scrub

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 
-from assets.line import materialized, releases, table
+from assets.line import REFERENCE, materialized, releases, table
 from assets.release.sign import AlreadySigned, sign
 from governance.custody.blobs import Ref
 from governance.custody.canonical import sha256_document
@@ -18,7 +18,9 @@ from governance.tenants import Company, Release
 from serving.engine import base_digest, base_folder
 
 
-@dg.asset(partitions_def=releases, group_name="line", kinds={"mlflow"}, io_manager_key="references")
+@dg.asset(
+    partitions_def=releases, group_name="line", kinds={"mlflow"}, io_manager_key="references", dagster_type=REFERENCE
+)
 def signed_artifact(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[ObjectStore],
@@ -29,7 +31,7 @@ def signed_artifact(
     environment: dg.ResourceParam[Environment],
     lora_adapter: Ref,
     validation_report: Ref,
-) -> dg.MaterializeResult[Ref]:
+) -> dg.MaterializeResult:
     """Manifest, signature, provenance, SBOM and the gate's statement, stored once, registered in MLflow."""
     from assets.training.tracking import register, run_of
 

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.line import materialized, picture, releases, table
+from assets.line import REFERENCE, materialized, picture, releases, table
 from governance.custody.blobs import Ref, fetch_blob
 from governance.custody.records import publish, read_passed
 from governance.custody.store import ObjectStore
@@ -18,7 +18,12 @@ STAGE = "lora_adapter"
 
 
 @dg.asset(
-    partitions_def=releases, group_name="line", kinds={"pytorch", "mlflow"}, io_manager_key="references", pool="gpu"
+    partitions_def=releases,
+    group_name="line",
+    kinds={"pytorch", "mlflow"},
+    io_manager_key="references",
+    dagster_type=REFERENCE,
+    pool="gpu",
 )
 def lora_adapter(
     context: dg.AssetExecutionContext,
@@ -27,7 +32,7 @@ def lora_adapter(
     catalogue: dg.ResourceParam[str],
     work: dg.ResourceParam[Path],
     scrubbed_dataset: Ref,
-) -> dg.MaterializeResult[Ref]:
+) -> dg.MaterializeResult:
     """LoRA by peft on the resident base, head beside it; deterministic given the release."""
     from assets.training.finetune import finetune
     from assets.training.split import examples, split

@@ -152,7 +152,7 @@ def _adapted(base: Path, training: Training, labels: int, device: torch.device) 
         lora_alpha=training.alpha,
         lora_dropout=training.dropout,
         target_modules=list(training.targets),
-        exclude_modules=["pooler.dense"],  # the forward never asks the pooler
+        exclude_modules=["pooler.dense"] if "dense" in training.targets else None,  # the forward never asks it
     )
     try:
         encoder = get_peft_model(encoder, config)

@@ -97,9 +97,10 @@ def _latency(latency: Latency) -> str:
         )
     champion = (latency.against, f"{latency.champion_p50:.1f}", f"{latency.champion_p95:.1f}")
     return (
-        f"Single requests, {latency.pairs} of each model in turn on one engine and thread. p95 ratio {latency.ratio:.3f}, between "
-        f"{latency.lower:.3f} and {latency.upper:.3f}, limit {latency.limit:.2f}. Slow means above the limit with the "
-        "lower bound above 1.\n\n" + _table(("model", "p50 ms", "p95 ms"), [candidate, champion])
+        f"Single requests, {latency.pairs} of each model in turn on one engine and thread. p95 ratio "
+        f"{latency.ratio:.3f}, between {latency.lower:.3f} and {latency.upper:.3f}, limit {latency.limit:.2f}. "
+        "Slow means above the limit with the lower bound above 1.\n\n"
+        + _table(("model", "p50 ms", "p95 ms"), [candidate, champion])
     )
 
 

@@ -8,8 +8,8 @@ difference δ, one-sided level α and power 1 − β (Nam 1997, Biometrics 53:14
 α = 0.05, power 0.8. δ is 0 (a truly equal model) unless the bootstrap proved more: then its lower bound, so that a
 large improvement is not refused for disagreeing much with a weak champion. ψ is the one-sided 95 % upper bound of
 what was observed (Wilson), so that a handful of rows without a disagreement proves nothing. Where the bootstrap finds
-a larger variance (few subjects with many rows each, macro F1 of rare labels), that variance counts. Whatever was observed, a set must
-hold the rows on which two models that never disagree could be told to be equal: fewer decide nothing.
+a larger variance (few subjects with many rows each, macro F1 of rare labels), that variance counts. Whatever was
+observed, a set must hold the rows on which two models that never disagree could be told to be equal.
 """
 
 import math

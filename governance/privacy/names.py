@@ -49,7 +49,8 @@ _MEDICAL = re.compile(
 )
 _WORD = re.compile(r"\S+")
 # What may stand between two names, or a heading and a name, that a model takes for one.
-_SEPARATOR = re.compile(r"\s+[-–—]\s+|[\n\r\t:|=/<>\[\]{}()\"]+")
+_SEPARATOR = re.compile(r"\s+[-–—]\s+|[\n\r\t:|=/<>\[\]{}()\"]+|(?<!\S)\S{0,40}\d\S*")
+_PARTICLES = _words("de da di del della do dos du la le les van von der den ten ter al el bin ibn abu zu af av")
 
 
 def fold(text: str) -> str:
@@ -92,11 +93,15 @@ def names_within(text: str) -> list[tuple[int, int]]:
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     words = [(m.start(), m.end()) for m in _WORD.finditer(text, start, end)]
-    while words and is_common(text[slice(*words[0])]):
+    while words and _outside(text[slice(*words[0])]):
         words.pop(0)
-    while words and is_common(text[slice(*words[-1])]):
+    while words and _outside(text[slice(*words[-1])]):
         words.pop()
     return (words[0][0], words[-1][1]) if words else (start, start)
+
+
+def _outside(word: str) -> bool:
+    return is_common(word) or (word.islower() and word not in _PARTICLES)
 
 
 def is_common(word: str) -> bool:

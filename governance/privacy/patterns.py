@@ -89,6 +89,14 @@ _IS = rf"(?:\s?(?:number|no\b\.?|num\b\.?|id\b|code)){{0,2}}(?:\s(?:is|was|of))?
 
 _CAPITAL = r"[A-ZÀ-ÖØ-Þ]"
 _WORD = rf"{_CAPITAL}[\w'’.-]{{0,30}}"
+_ABOUT = (
+    r"(?i:call(?:ed)?|contact(?:ed)?|phoned?|spoke\s(?:to|with)|seen\sby|discussed\swith|referred\s(?:to|by)|"
+    r"accompanied\sby|brought\sin\sby|met\swith|on\sbehalf\sof|lives\swith)"
+)
+_KIN = (
+    r"(?i:wife|husband|son|daughter|mother|father|mum|mom|dad|brother|sister|partner|spouse|fianc[eé]e?|aunt|uncle|"
+    r"niece|nephew|grand(?:mother|father|son|daughter)|neighbou?r|carer|caregiver|friend)"
+)
 _STREET = (
     r"(?i:street|st|avenue|ave|av|road|rd|lane|ln|drive|dr|court|ct|boulevard|blvd|way|place|pl|terrace|crescent|close|"
     r"gardens?|square|sq|parkway|pkwy|highway|hwy|circle|cir|trail|mews|walk|grove|nagar|marg|jalan)\b\.?"
@@ -313,7 +321,8 @@ PEOPLE = (
         check=_name,
         case=True,
     ),
-    _rule("PERSON", 0.8, rf"\b(?:[Pp]atient|PATIENT|[Pp]t) (?P<v>{_NAME})", check=_name, case=True),
+    _rule("PERSON", 0.8, rf"\b(?:[Pp]atient|PATIENT|[Pp]t|{_KIN}),? (?P<v>{_NAME})", check=_name, case=True),
+    _rule("PERSON", 0.8, rf"\b{_ABOUT} (?P<v>{_NAME_WORD} (?:[A-Z]\.? )?{_NAME_WORD})", check=_name, case=True),
     _rule(
         "PERSON",
         0.85,

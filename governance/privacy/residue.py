@@ -25,9 +25,10 @@ class Residue:
 
 
 _SURROGATE = re.compile(r"\[[A-Z]{2,12}(?: (?:[0-9A-F]{6}|\d{4}s?|<\d{4}))?\]")
-_EMAIL = re.compile(r"[^\s@<>\[\]()\"',;:]+@[^\s@<>\[\]()\"',;:]+\.[^\W\d_]{2,24}")
+_IN_EMAIL = r"[^\s@<>\[\]()\"',;:]"
+_EMAIL = re.compile(rf"(?<!{_IN_EMAIL}){_IN_EMAIL}+@{_IN_EMAIL}+\.[^\W\d_]{{2,24}}")
 _NUMBER = re.compile(r"(?<![\w.,])[+(]{0,2}\d(?:[ ().\-]{0,2}\d){6,24}(?![\w]|[.,]\d)")
-_ADDRESS_TOKEN = re.compile(r"(?<![\w.:])[0-9A-Fa-f:.]*(?:\.\d+\.|::|:[0-9A-Fa-f]+:)[0-9A-Fa-f:.]*(?![\w:])")
+_ADDRESS_TOKEN = re.compile(r"(?<![\w.:])[0-9A-Fa-f:.]{3,45}(?![\w:])")
 _RECORD = re.compile(r"\b(?:MRN|[Mm]edical [Rr]ecord(?: [Nn]o\.?| [Nn]umber)?)\W{0,3}[A-Z]{0,4}-?\d{4,}")
 _BIRTH = re.compile(r"\b(?:DOB|dob|[Dd]ate of [Bb]irth|[Bb]orn(?: on)?)\W{0,3}\d{1,4}[./-]\d{1,2}[./-]\d{1,4}")
 _STREET = re.compile(

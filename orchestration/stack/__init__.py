@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.settings import Settings, load_settings
-from orchestration.stack import dagster, local, mlflow, ports, seaweedfs, supervisor, triton
+from orchestration.stack import dagster, local, mlflow, pages, ports, seaweedfs, supervisor, triton
 from orchestration.stack.supervisor import Entry, Part, StackError
 
 Ports = Mapping[str, Mapping[str, int]]
@@ -44,6 +44,7 @@ def plans(settings: Settings) -> dict[str, Plan]:
     return {
         "seaweedfs": Plan(seaweedfs.PORTS, lambda s, ports: seaweedfs.part(s, ports["seaweedfs"])),
         "mlflow": Plan(mlflow.PORTS, lambda s, ports: mlflow.part(s, ports["mlflow"])),
+        "pages": Plan(pages.PORTS, lambda s, ports: pages.part(s, ports["pages"])),
         **{triton.part_name(region): _triton(region) for region in settings.company().regions},
         code: Plan(dagster.CODE_PORTS, lambda s, ports: dagster.code_server(s, ports[code]), ("seaweedfs",)),
         web: Plan(dagster.WEBSERVER_PORTS, lambda s, ports: dagster.webserver(s, ports[web], ports[code]), (code,)),
@@ -156,6 +157,7 @@ def _addresses(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     for key, name, address in (
         ("s3_endpoint", "seaweedfs", seaweedfs.address),
         ("mlflow_uri", "mlflow", mlflow.address),
+        ("pages_url", "pages", pages.address),
         ("dagster_url", "dagster-webserver", dagster.address),
     ):
         if name in ledger:

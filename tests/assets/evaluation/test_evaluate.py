@@ -77,13 +77,13 @@ def same(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Contender:
 
 @pytest.fixture(scope="module")
 def golden() -> pa.Table:
-    return grow(None, _records("d1", 200), "northbank.intents@1")
+    return grow(None, _records("d1", 160), "northbank.intents@1")
 
 
 def test_a_first_release_that_beats_the_linear_head_passes(base: Path, good: Contender, tmp_path: Path) -> None:
     few = _records("d1", 10, side="train")
     told: list[str] = []
-    report = evaluate(good, {}, _records("d1", 200), None, few, MODEL, base, tmp_path, told.append)
+    report = evaluate(good, {}, _records("d1", 160), None, few, MODEL, base, tmp_path, told.append)
     assert report.passed and report.improvement, report.reasons
     (met,) = report.comparisons
     assert (met.against, met.evaluation_set, met.metrics[0].margin) == (BASELINE, "new", 0)
@@ -103,14 +103,14 @@ def test_a_first_release_that_beats_the_linear_head_passes(base: Path, good: Con
 
 def test_a_first_release_no_better_than_the_linear_head_is_refused(base: Path, good: Contender, tmp_path: Path) -> None:
     train = _records("d1", 200, side="train")
-    report = _judge(good, {}, _records("d1", 200), None, base, tmp_path, train)
+    report = _judge(good, {}, _records("d1", 160), None, base, tmp_path, train)
     assert not report.passed and "a first release must beat it" in " ".join(report.reasons)
 
 
 def test_an_equal_model_passes_on_golden_and_new_rows_against_one_champion(
     base: Path, good: Contender, same: Contender, golden: pa.Table, tmp_path: Path
 ) -> None:
-    report = _judge(same, {BEST: good, LIVE: good}, _records("d2", 200), golden, base, tmp_path)
+    report = _judge(same, {BEST: good, LIVE: good}, _records("d2", 160), golden, base, tmp_path)
     assert report.passed, report.reasons
     assert [(met.against, met.evaluation_set) for met in report.comparisons] == [
         (LIVE_AND_BEST, "golden"),
@@ -132,7 +132,7 @@ def test_live_and_best_ever_are_both_met_when_they_differ(
 def test_shuffled_labels_are_stopped_though_candidate_and_champion_fall_together(
     base: Path, good: Contender, golden: pa.Table, tmp_path: Path
 ) -> None:
-    poison, held_out = (_shuffled(_records("d3", rows, side=side)) for rows, side in ((200, "train"), (200, "new")))
+    poison, held_out = (_shuffled(_records("d3", rows, side=side)) for rows, side in ((200, "train"), (160, "new")))
     poisoned = _fitted("northbank.intents@3", base, poison, tmp_path / "poisoned")
     report = _judge(poisoned, {LIVE: good}, held_out, golden, base, tmp_path / "out")
     assert not report.passed and report.reasons[0].startswith("label drift: northbank.intents@1 is right on ")
@@ -146,7 +146,7 @@ def test_shuffled_labels_are_stopped_though_candidate_and_champion_fall_together
 def test_a_label_that_the_champion_does_not_know_is_its_error_and_is_reported(
     base: Path, good: Contender, golden: pa.Table, tmp_path: Path
 ) -> None:
-    records = _records("d4", 200)
+    records = _records("d4", 160)
     labels = ["wire" if label == "transfer" else label for label in records["label"].to_pylist()]
     records = records.set_column(records.column_names.index("label"), "label", pa.array(labels))
     report = _judge(
@@ -168,7 +168,7 @@ def test_without_a_group_column_gender_words_are_swapped(
     model = MODEL.model_copy(update={"gate": MODEL.gate.model_copy(update={"bias": type(MODEL.gate.bias)()})})
     candidate = Contender("northbank.intents@5", good.folder, "5" * 64)
     report = evaluate(candidate, {LIVE: good}, _records("d1", 0), golden, None, model, base, tmp_path, print)
-    assert report.bias.method == "gender swap" and report.bias.rows > 100 and not report.bias.exceeded
+    assert report.bias.method == "gender swap" and report.bias.rows > 50 and not report.bias.exceeded
 
 
 def test_nothing_is_judged_on_people_who_trained_the_model(base: Path, good: Contender, tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def test_sixty_rows_without_a_dispute_prove_nothing() -> None:
 def test_not_even_a_triumph_is_believed_on_a_handful_of_rows() -> None:
     data = rows(60, 1)
     power = _power(data, data.truth, data.model(0.9))
-    assert power.rows_needed == fewest_rows(0.03) == 136 and not power.sufficient
-    assert rows_needed(wilson(0, 136)[1], 0.03) <= 136 < rows_needed(wilson(0, 135)[1], 0.03) + 1
+    assert power.rows_needed == fewest_rows(0.03) == 135 and not power.sufficient
+    assert rows_needed(wilson(0, 135)[1], 0.03) == 135 and rows_needed(wilson(0, 134)[1], 0.03) > 134
 
 
 def test_many_rows_of_few_people_are_refused() -> None:
