@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import dagster as dg
 import pytest
-import yaml
 
 from assets.ingestion.delivery import deliver
 from assets.line import releases
@@ -22,7 +21,7 @@ from governance.custody.records import pointed, read_record, release_key
 from governance.tenants import Release
 from orchestration.samples import generate
 from orchestration.sensors import delivery_sensor
-from orchestration.settings import CHECKOUT, Settings, load_settings
+from orchestration.settings import Settings, load_settings
 from serving.triton.client import Reply, ask
 
 MODEL = "loomworks.log-triage"
@@ -32,17 +31,12 @@ ROWS = 1500
 
 
 @pytest.fixture(scope="module")
-def story(start_stack: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """An installation with one region and one tenant's example deliveries; margins as wide as its few rows allow."""
+def story(
+    start_stack: Callable[..., Settings], small_company: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SimpleNamespace]:
+    """An installation of its own, and the example deliveries of its tenant."""
     folder = tmp_path_factory.mktemp("story")
-    declared = yaml.safe_load((CHECKOUT / "pedigree.yaml").read_text())
-    declared["regions"] = {REGION: declared["regions"][REGION]}
-    declared["tenants"] = {"loomworks": declared["tenants"]["loomworks"]}
-    model = declared["tenants"]["loomworks"]["models"]["log-triage"]
-    model["gate"] = {"margin_f1": 0.08, "margin_accuracy": 0.08, "latency_ratio": 3.0}
-    company = folder / "pedigree.yaml"
-    company.write_text(yaml.safe_dump(declared))
-    os.environ["PEDIGREE_COMPANY_FILE"] = str(company)
+    os.environ["PEDIGREE_COMPANY_FILE"] = str(small_company)
     settings = start_stack("seaweedfs", f"triton-{REGION}")
     os.environ["PEDIGREE_STATE_DIR"] = str(settings.state_dir)
     from orchestration.definitions import build_defs
