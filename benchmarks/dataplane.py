@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from benchmarks.line import deliver_sample, directly, under_dagster
 from benchmarks.report import arguments, peak_rss_mb, publish
 from governance.contracts.source import SourceFile
 from governance.tenants import Model, load_company
+from orchestration import stack
+from orchestration.settings import load_settings
 
 FULL = {"normalize": 1000, "scrub": (5, 20)}
 QUICK = {"normalize": 20, "scrub": (0.1, 0.4)}
@@ -50,8 +53,9 @@ def main() -> None:
         "scrub_memory_ratio": large["peak_rss_mb"] / small["peak_rss_mb"],
         "peak_rss_mb": max(row["peak_rss_mb"] for row in rows),
     }
-    # orchestration_overhead: the whole line under Dagster over the same functions called directly, goes here.
-    publish("dataplane", args, measures, rows)
+    line = measure_line(2000 if args.quick else 3500)
+    measures["orchestration_overhead"] = line[0]["seconds"] / line[1]["seconds"]
+    publish("dataplane", args, measures, rows + line)
 
 
 def measure_normalize(folder: Path, size_mb: float) -> list[dict[str, Any]]:
@@ -75,6 +79,21 @@ def measure_scrub(folder: Path, sizes_mb: Iterable[float]) -> list[dict[str, Any
         megabytes = delivery.stat().st_size / 1e6
         rows.append(_row("scrub", megabytes, _alone(scrub_notes, normalized / "rows.parquet", folder / "scrubbed")))
     return rows
+
+
+def measure_line(rows: int) -> list[dict[str, Any]]:
+    """The whole line from raw to signed: under Dagster, and the same functions called directly."""
+    measured = []
+    for way in (under_dagster, directly):
+        with tempfile.TemporaryDirectory() as folder:
+            settings = stack.start(load_settings(state_dir=Path(folder)), ["seaweedfs"])
+            try:
+                deliver_sample(settings, Path(folder, "samples"), rows)
+                seconds = _alone_seconds(way, settings.state_dir)
+            finally:
+                stack.stop(settings)
+        measured.append({"step": f"line {way.__name__.replace('_', ' ')}", "rows": rows, "seconds": seconds})
+    return measured
 
 
 def read_only(delivery: Path, out: Path) -> int:
@@ -134,6 +153,11 @@ def _alone(step: Step, source: Path, out: Path) -> Measured:
     """`step` in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_measured, step, source, out).result()
+
+
+def _alone_seconds(way: Callable[[Path], float], state_dir: Path) -> float:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(way, state_dir).result()
 
 
 def _measured(step: Step, source: Path, out: Path) -> Measured:

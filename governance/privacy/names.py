@@ -37,7 +37,10 @@ _NOT_NAMES = _words(
     "were do does did can could will would should have has had been i've i'm i'll i'd it's that's don't can't "
     "didn't won't let's disease disorder syndrome failure infection department chronic acute pulmonary mellitus "
     "medicine surgery monday tuesday wednesday thursday friday saturday sunday january february march april june "
-    "july august september october november december cancel delete kib mib gib call called ask tell see met"
+    "july august september october november december cancel delete kib mib gib call called ask tell see met "
+    "man woman boy girl lady gentleman male female mother father mum mom dad wife husband son daughter brother sister "
+    "partner family relative friend carer neighbour neighbor baby child infant staff team physician everyone someone "
+    "nobody who people person resident caller sender pt"
 )
 
 # A word with such an end is a substance, a finding or a procedure, however it is capitalised.

@@ -90,8 +90,14 @@ _IS = rf"(?:\s?(?:number|no\b\.?|num\b\.?|id\b|code)){{0,2}}(?:\s(?:is|was|of))?
 _CAPITAL = r"[A-ZÀ-ÖØ-Þ]"
 _WORD = rf"{_CAPITAL}[\w'’.-]{{0,30}}"
 _ABOUT = (
-    r"(?i:call(?:ed)?|contact(?:ed)?|phoned?|spoke\s(?:to|with)|seen\sby|discussed\swith|referred\s(?:to|by)|"
-    r"accompanied\sby|brought\sin\sby|met\swith|on\sbehalf\sof|lives\swith)"
+    r"(?i:call(?:ed)?|contact(?:ed)?|phoned?|spoke\s(?:to|with)|seen\sby|discussed\swith|referred\s(?:to|by)|saw|"
+    r"accompanied\sby|brought\sin\sby|met\swith|on\sbehalf\sof|lives\swith|next\sof\skin|nok|guardian|"
+    r"emergency\scontact)"
+)
+_ACTS = (
+    r"(?:lives|slept|reports|reported|denies|denied|called|visited|says|said|feels|came|states|stated|complains|"
+    r"complained|refuses|refused|agreed|asked|asks|wants|works|drinks|smokes|walked|walks|phoned|wrote|lost|"
+    r"was\s(?:brought|seen|admitted|taken|born|sent))"
 )
 _KIN = (
     r"(?i:wife|husband|son|daughter|mother|father|mum|mom|dad|brother|sister|partner|spouse|fianc[eé]e?|aunt|uncle|"
@@ -101,14 +107,13 @@ _STREET = (
     r"(?i:street|st|avenue|ave|av|road|rd|lane|ln|drive|dr|court|ct|boulevard|blvd|way|place|pl|terrace|crescent|close|"
     r"gardens?|square|sq|parkway|pkwy|highway|hwy|circle|cir|trail|mews|walk|grove|nagar|marg|jalan)\b\.?"
 )
-_STREET_IN_ONE = (
-    r"(?:\s?(?:[Ss]tr(?:aße|asse|\.)|(?<=[a-zß-])(?:weg|gasse|platz|allee|damm|ufer))|straat|gatan|vägen|katu|utca)"
-)
+_STREET_IN_ONE = r"(?:\s?(?:[Ss]tr(?:aße|asse|\.)|(?<=[a-zß-])(?:weg|gasse|platz|allee|damm|ufer|ring)|(?<=-)(?:Weg|Gasse|Platz|Allee|Damm|Ufer|Ring|Straße))|straat|gatan|vägen|katu|utca)"
 _UNIT = r"(?i:,?\s{1,3}(?:apt|apartment|suite|ste|unit|flat|room|#)\.?\s?#?\w{1,6})?"
 _POSTCODE = r"[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}"
 _TOWN = (
     rf"(?:,?\s{{1,3}}{_WORD}(?:\s{_WORD}){{0,2}})?"
     rf"(?:,?\s{{1,3}}(?:[A-Z]{{2}}\s)?(?:\d{{5}}(?:-\d{{4}})?|\d{{6}}|{_POSTCODE})\b)?"
+    rf"(?:(?<=\d{{5}})\s{_CAPITAL}[\w'’-]{{1,30}}(?:\s{_CAPITAL}[\w'’-]{{1,30}})?)?"
 )
 _CARE = (
     r"(?i:hospitals?|clinic|infirmary|hospice|medical\s(?:center|centre|group|practice)|health\s(?:center|centre|system)|"
@@ -117,7 +122,8 @@ _CARE = (
 _TITLE = r"(?i:mr|mrs|ms|miss|mx|dr|prof|professor|doctor|sir|rev|nurse|capt|captain|sgt|herr|frau|shri|smt)\b\.?"
 _NAME_WORD = rf"{_CAPITAL}[\w'’-]{{1,30}}"
 _PARTICLES = r"(?:(?:de|da|di|van|von|der|den|al|bin|la|le) ){0,2}"
-_NAME = rf"(?!(?:Dr|Mr|Mrs|Ms|Prof)\b){_NAME_WORD}(?:[ +](?:[A-Z]\.? )?{_PARTICLES}{_NAME_WORD}){{0,3}}"
+_MORE_NAME = rf"(?:[ +](?:[A-Z]\.? )?{_PARTICLES}{_NAME_WORD})"
+_NAME = rf"(?!(?:Dr|Mr|Mrs|Ms|Prof)\b){_NAME_WORD}{_MORE_NAME}{{0,3}}"
 _ROLE = (
     r"(?i:patient|patient\sname|pt|name|full\sname|client|customer|next\sof\skin|nok|guardian|emergency\scontact|contact|"
     r"attending|physician|provider|prescriber|surgeon|consultant|referred\sby|signed(?:\sby)?|dictated\sby|"
@@ -193,6 +199,12 @@ DATES = (
     ),
     _rule("DATE", 0.8, rf"(?<![\w.{_DASH}])(?P<v>{_DATE})"),
     _rule(
+        "DATE",
+        0.6,
+        r"\b(?:on|arrived|admitted|seen|since|from|until|till|before|after|dated?)\s(?P<v>[01]?\d/[0-3]?\d|[0-3]?\d\.[01]?\d\.)",
+        r"(?![\w/%])",
+    ),
+    _rule(
         "AGE",
         0.9,
         rf"(?<![\w.,/])(?P<v>9\d|1[0-2]\d)(?=[\s{_DASH}]?(?:years?|yrs?|y\.?/?o\b|yo\b)",
@@ -202,6 +214,12 @@ DATES = (
         "AGE",
         0.9,
         r"\b(?:age|aged|turn(?:s|ed|ing)?)(?:\s(?:is|of))?[\s:=]{0,3}(?P<v>9\d|1[0-2]\d)(?![\w.,%]\d|\w|\s?%)",
+    ),
+    _rule(
+        "AGE",
+        0.8,
+        r"\b(?:(?:wo)?man|(?:fe)?male|lady|gentleman|grand(?:mother|father)|(?-i:[A-Z][a-z]{2,20}))(?:,\s|\s\()",
+        r"(?P<v>9\d|1[0-2]\d)(?=[,;)]|\.\s|$)",
     ),
     _rule("AGE", 0.7, r"(?<![\w.,/])(?P<v>9\d)(?=[MF]\b|\s(?:fe)?male\b)", case=True),
     _rule(
@@ -228,7 +246,7 @@ PHONES = (
     _rule(  # UK, IN, DE with the trunk 0
         "PHONE",
         0.75,
-        rf"(?<![\w+.])\(?0[1-9]\d{{1,4}}\)?[\s/.{_DASH}]{{1,3}}\d{{2,8}}(?:{_SEP}\d{{2,6}}){{0,4}}(?!\w)",
+        rf"(?<![\w+.])(?:\(0\d{{2,5}}\)\s?|0[1-9]\d{{1,4}}[\s/.{_DASH}]{{1,3}})\d{{2,8}}(?:{_SEP}\d{{2,6}}){{0,4}}(?!\w)",
         check=_digits(9, 13),
     ),
     _rule(  # IN mobile, SG
@@ -261,7 +279,7 @@ PLACES = (
     _rule(
         "ADDRESS",
         0.85,
-        rf"\b[A-ZÄÖÜ][\wäöüß-]{{2,30}}{_STREET_IN_ONE}\s\d{{1,4}}[a-z]?\b{_UNIT}{_TOWN}",
+        rf"\b[A-ZÄÖÜ][\wäöüß-]{{2,30}}{_STREET_IN_ONE}\s\d{{1,4}}[a-z]?(?:[-/]\d{{1,4}})?\b{_UNIT}{_TOWN}",
         case=True,
     ),
     _rule(
@@ -284,6 +302,19 @@ PLACES = (
         case=True,
     ),
     _rule("ADDRESS", 0.7, rf"\b{_POSTCODE}\b", case=True),
+    _rule(
+        "ADDRESS",
+        0.85,
+        r"(?<![\w.,])(?:(?:Flat|Studio|Unit|Apartment)\s\d{1,4}[A-Za-z]?,?\s{1,3})?(?:\d{1,6}[A-Za-z]?(?:/\d{1,5})?,?\s)?",
+        rf"{_CAPITAL}[\w'’.-]{{0,30}}\s{_CAPITAL}[^.!?\n;:]{{2,70}}?,?\s(?:{_POSTCODE}|[A-Z]{{2}}\s\d{{5}}(?:-\d{{4}})?)\b",
+        case=True,
+    ),
+    _rule(
+        "ADDRESS",
+        0.8,
+        rf"(?<![\w.,])(?:\d{{1,4}}(?:/\d{{1,5}})?|H\.?\sNo\.?\s\d{{1,4}}),?\s{_CAPITAL}[^.!?\n;:]{{2,70}}?[\s-]\d{{6}}\b",
+        case=True,
+    ),
     _rule(
         "ADDRESS",
         0.8,
@@ -310,7 +341,8 @@ PEOPLE = (
     _rule(
         "PERSON",
         0.8,
-        rf"\b{_ROLE}\"?\s?[:=,]\s{{0,2}}\"?(?:{_TITLE}\s)?(?P<v>{_NAME})",
+        rf"\b{_ROLE}\"?\s?[:=,]\s{{0,2}}\"?(?:{_TITLE}\s)?",
+        rf"(?P<v>{_NAME_WORD}{_MORE_NAME}{{1,3}}|{_NAME_WORD}(?=\s?[,.;()\n\"&|]|\s*$))",
         check=_name,
         case=True,
     ),
@@ -322,6 +354,13 @@ PEOPLE = (
         case=True,
     ),
     _rule("PERSON", 0.8, rf"\b(?:[Pp]atient|PATIENT|[Pp]t|{_KIN}),? (?P<v>{_NAME})", check=_name, case=True),
+    _rule(
+        "PERSON",
+        0.7,
+        rf"(?:^|[.:!?\n]\s{{0,2}})(?P<v>{_NAME_WORD}(?: {_NAME_WORD})?)(?= {_ACTS}\b)",
+        check=_name,
+        case=True,
+    ),
     _rule("PERSON", 0.8, rf"\b{_ABOUT} (?P<v>{_NAME_WORD} (?:[A-Z]\.? )?{_NAME_WORD})", check=_name, case=True),
     _rule(
         "PERSON",

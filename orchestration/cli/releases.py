@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 from rich.tree import Tree
 
 from governance.tenants import ConfigurationError, Release
+from governance.trace import TraceNode, render
 from orchestration.settings import Settings, load_settings
 
 console = Console()
@@ -112,10 +113,13 @@ def _last(run: Any) -> str:
     return run.errors[-1] if run.errors else "see the run in Dagster"
 
 
-def tree(node: Any) -> Tree:
-    """A trace as a rich tree."""
-    mark = "[green]✔[/]" if node.ok else "[red]✘[/]"
-    branch = Tree(f"{mark} [bold]{node.name}[/] {escape(node.value)} [dim]{escape(node.detail)}[/]")
-    for child in node.children:
-        branch.children.append(tree(child))
+def tree(node: TraceNode) -> Tree:
+    """A trace as a tree for the terminal; links that do not hold are red."""
+    return _branch(render(node))
+
+
+def _branch(rendered: tuple[str, list[Any]]) -> Tree:
+    label, behind = rendered
+    branch = Tree(Text(label, style="" if label.startswith("✔") else "bold red"))
+    branch.children.extend(_branch(child) for child in behind)
     return branch

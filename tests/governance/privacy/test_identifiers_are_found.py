@@ -1,5 +1,6 @@
 """A direct identifier in a usual written form is covered to its last character, and plain text is left alone."""
 
+import itertools
 import re
 import time
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from governance.privacy import model_names
 from governance.privacy.spans import Detector, Span, merge
 
 WRITTEN = {
@@ -139,6 +141,16 @@ def test_a_megabyte_of_one_pattern_does_not_hang_the_build(detect: Detector, uni
 def test_one_text_of_a_megabyte_is_read_to_its_end(detect: Detector) -> None:
     text = "no name stands here, only words. " * 30_000 + "Call Maria Lopez on 212-555-0142."
     assert {text[s.start : s.end] for s in detect([text])[0]} >= {"Maria Lopez", "212-555-0142"}
+
+
+def test_what_was_read_is_not_remembered_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_names, "REMEMBERED", 20)
+    read = model_names.ModelNames()
+    words = ["".join(c) for c in itertools.product("abcde", repeat=3)]
+    for word in words:
+        read([f"Peter Novak met {word} in Rome."], [[]])
+    assert len(read.remembered) == 20
+    assert len(read.nlp.vocab.strings) < len(model_names.ModelNames().nlp.vocab.strings) + 50
 
 
 def test_a_merge_uncovers_nothing() -> None:
