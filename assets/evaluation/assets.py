@@ -70,7 +70,7 @@ def validation_report(
             STAGE,
             {"scrubbed_dataset": scrubbed_dataset, "lora_adapter": lora_adapter},
             {path.name: path for path in out.iterdir()},
-            {"passed": report.passed},
+            {"passed": report.passed, "label_drift": bool(report.label_drift and report.label_drift.collapsed)},
         )
         metadata = {
             "report": dg.MetadataValue.md(markdown(report)),

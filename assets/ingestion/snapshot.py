@@ -23,10 +23,10 @@ from assets.ingestion.manifest import (
     parse_manifest,
     refuse,
 )
-from assets.ingestion.requests import NEW_DELIVERY, Request, requested
+from assets.ingestion.requests import NEW_DELIVERY, Request, requested, requests
 from governance.custody.blobs import CENTRAL_BUCKET, Ref, blob_ref, put_bytes, put_file, read_blob
 from governance.custody.canonical import CHUNK, canonical_json, sha256_bytes
-from governance.custody.records import Record, pointed, release_key, write_record
+from governance.custody.records import Record, pointed, read_record, release_key, write_record
 from governance.custody.store import AlreadyExists, NotFound, ObjectStore
 from governance.tenants import Release
 
@@ -68,7 +68,8 @@ def freeze_delivery(store: ObjectStore, tenant: str, task: str, manifest_object:
 def freeze_release(store: ObjectStore, release: Release, dataset: str, log: Log) -> Ref:
     """The release's raw_dataset record: every delivery closed up to and including the one that its request names.
 
-    A delivery that is refused is listed in `facts.refused` and stops nobody, unless the release was requested for it.
+    A delivery that is refused, or whose labels an earlier gate stopped, is listed in `facts.refused` and stops nobody,
+    unless the release was requested for it.
     The snapshot is taken once: asked again, the answer is the first one. Raises DeliveryRefused, NotFound.
     """
     try:
@@ -78,6 +79,10 @@ def freeze_release(store: ObjectStore, release: Release, dataset: str, log: Log)
     taken: list[FrozenDelivery] = []
     refused: list[dict[str, str]] = []
     for manifest_object in _up_to(closed_deliveries(store, release.tenant, dataset), request):
+        if stopped := _drifted_labels(store, release, manifest_object):
+            log(stopped)
+            refused.append({"delivery": manifest_object.delivery, "reason": stopped})
+            continue
         try:
             frozen: _Frozen | None = _freeze(store, release.tenant, release.task, manifest_object, log)
         except DeliveryRefused as refusal:
@@ -95,6 +100,22 @@ def freeze_release(store: ObjectStore, release: Release, dataset: str, log: Log)
             f"upload one with `pedigree deliver {release.tenant} {dataset} PATH…`"
         )
     return _point_once(store, release_key(release, STAGE), write_record(store, _snapshot(release, taken, refused)))
+
+
+def _drifted_labels(store: ObjectStore, release: Release, manifest_object: ManifestObject) -> str | None:
+    """Why a delivery stays out of later releases: the gate found that its labels contradict all that passed before."""
+    for request in requests(store, release.tenant, release.task):
+        served = (request.manifest_key, request.etag) == (manifest_object.key, manifest_object.etag)
+        if not served or request.number >= release.number:
+            continue
+        built = release.model_copy(update={"number": request.number})
+        try:
+            report = read_record(store, pointed(store, built, "validation_report"))
+        except NotFound:
+            continue
+        if report.facts["label_drift"]:
+            return f"delivery {manifest_object.delivery} stays out: {built}, built for it, was stopped for label drift"
+    return None
 
 
 _Frozen = tuple[Ref, FrozenDelivery]

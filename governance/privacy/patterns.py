@@ -107,7 +107,10 @@ _STREET = (
     r"(?i:street|st|avenue|ave|av|road|rd|lane|ln|drive|dr|court|ct|boulevard|blvd|way|place|pl|terrace|crescent|close|"
     r"gardens?|square|sq|parkway|pkwy|highway|hwy|circle|cir|trail|mews|walk|grove|nagar|marg|jalan)\b\.?"
 )
-_STREET_IN_ONE = r"(?:\s?(?:[Ss]tr(?:aße|asse|\.)|(?<=[a-zß-])(?:weg|gasse|platz|allee|damm|ufer|ring)|(?<=-)(?:Weg|Gasse|Platz|Allee|Damm|Ufer|Ring|Straße))|straat|gatan|vägen|katu|utca)"
+_STREET_IN_ONE = (
+    r"(?:\s?(?:[Ss]tr(?:aße|asse|\.)|(?<=[a-zß-])(?:weg|gasse|platz|allee|damm|ufer|ring)|"
+    r"(?<=-)(?:Weg|Gasse|Platz|Allee|Damm|Ufer|Ring|Straße))|straat|gatan|vägen|katu|utca)"
+)
 _UNIT = r"(?i:,?\s{1,3}(?:apt|apartment|suite|ste|unit|flat|room|#)\.?\s?#?\w{1,6})?"
 _POSTCODE = r"[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}"
 _TOWN = (

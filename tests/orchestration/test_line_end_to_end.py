@@ -13,6 +13,8 @@ import dagster as dg
 import pytest
 
 from assets.ingestion.delivery import deliver
+from assets.ingestion.landing import closed_deliveries
+from assets.ingestion.requests import request_release
 from assets.line import releases
 from governance.custody.blobs import CENTRAL_BUCKET, read_blob
 from governance.custody.keys import trusted_keys
@@ -148,6 +150,19 @@ def test_shuffled_labels_are_stopped_and_cannot_be_signed_or_promoted_alone(stor
     promoted = _promote(story, release, "past the gate")
     assert not promoted.success and "has no signed_artifact" in _failures(promoted)
     assert _ask(story).model_version == f"{MODEL}@2"
+
+
+def test_a_delivery_with_drifted_labels_stays_out_of_the_next_release(story: SimpleNamespace) -> None:
+    store = story.settings.store()
+    manifests = closed_deliveries(store, "loomworks", "events")
+    release = request_release(store, "loomworks", "log-triage", manifests[-1], cause="retrain")
+    story.instance.add_dynamic_partitions(str(releases.name), [str(release)])
+    assert _build(story, str(release), "raw_dataset").success
+    facts = read_record(store, pointed(store, release, "raw_dataset")).facts
+    assert [delivery["delivery"] for delivery in facts["deliveries"]] == ["first", "second"]
+    assert [(refused["delivery"], "label drift" in refused["reason"]) for refused in facts["refused"]] == [
+        ("third", True)
+    ]
 
 
 def test_rollback_is_a_materialization_and_answers_are_bit_identical(story: SimpleNamespace) -> None:
