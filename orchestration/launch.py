@@ -7,7 +7,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from governance.tenants import Release
@@ -26,10 +26,11 @@ mutation Launch($params: ExecutionParams!) {
 }
 """
 STATE = """
-query State($run: ID!) {
+query State($run: ID!, $after: String) {
   runOrError(runId: $run) { ... on Run { status } }
-  logsForRun(runId: $run, afterCursor: null) {
+  logsForRun(runId: $run, afterCursor: $after) {
     ... on EventConnection {
+      cursor
       events {
         __typename
         ... on MessageEvent { message timestamp stepKey }
@@ -57,12 +58,13 @@ class LaunchFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run as Dagster knows it now. `errors`: of its failed steps, innermost cause last."""
+    """One run as Dagster knows it now. `messages`, `errors` (of failed steps, innermost cause last): since `cursor`."""
 
     run_id: str
     status: str
     messages: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    cursor: str | None = None
 
     @property
     def over(self) -> bool:
@@ -112,15 +114,16 @@ def launch(
     return str(answer["run"]["runId"])
 
 
-def read_run(url: str, run_id: str) -> Run:
-    """The run's state, log messages and errors. Raises LaunchFailed."""
-    answer = _ask(url, STATE, {"run": run_id})
+def read_run(url: str, run_id: str, after: str | None = None) -> Run:
+    """The run's state, and its log messages and errors after the cursor `after`. Raises LaunchFailed."""
+    answer = _ask(url, STATE, {"run": run_id, "after": after})
     events = answer["logsForRun"].get("events", [])
     return Run(
         run_id,
         answer["runOrError"]["status"],
         tuple(event["message"] for event in events if event.get("message")),
         tuple(_causes(events)),
+        answer["logsForRun"].get("cursor", after),
     )
 
 
@@ -130,14 +133,14 @@ def runs_of(url: str, tags: Mapping[str, str]) -> list[Run]:
     return [Run(run["runId"], run["status"]) for run in _ask(url, RUNS, wanted)["runsOrError"]["results"]]
 
 
-def watch(url: str, run_id: str, every: float = 0.5) -> Iterator[Run]:
-    """The run again and again, the last time when it is over."""
-    while True:
-        run = read_run(url, run_id)
-        yield run
-        if run.over:
-            return
-        time.sleep(every)
+def wait_for(url: str, run_id: str) -> Run:
+    """The run when it is over, with all its errors. Raises LaunchFailed."""
+    seen = read_run(url, run_id)
+    while not seen.over:
+        time.sleep(0.5)
+        later = read_run(url, run_id, seen.cursor)
+        seen = replace(later, errors=seen.errors + later.errors)
+    return seen
 
 
 def _causes(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:

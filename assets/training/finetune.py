@@ -158,6 +158,9 @@ def _adapted(base: Path, training: Training, labels: int, device: torch.device) 
         encoder = get_peft_model(encoder, config)
     except ValueError as error:
         raise BaseUnusable(f"{base.name} has not the modules {training.targets} to adapt: {error}") from error
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Dropout):  # one dropout for adapter and base; at 0 a CPU trains twice as fast
+            module.p = training.dropout
     head = torch.nn.Linear(encoder.config.hidden_size, labels)
     return Classifier(encoder.to(device), tokenizer, head.to(device))
 

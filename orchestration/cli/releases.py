@@ -87,7 +87,7 @@ def rollback(
 
 
 def _materialize(release: Release, reason: str, approver: str, wanted: list[str] | None) -> None:
-    from orchestration.launch import promotion, watch
+    from orchestration.launch import promotion, wait_for
 
     settings = load_settings()
     regions = _known(settings, wanted)
@@ -95,7 +95,7 @@ def _materialize(release: Release, reason: str, approver: str, wanted: list[str]
     failed = False
     for region, run_id in runs.items():
         with console.status(f"{region}: waiting for run {run_id[:8]} to make {release} answer"):
-            *_, run = watch(settings.dagster_url, run_id)
+            run = wait_for(settings.dagster_url, run_id)
         failed = failed or run.status != "SUCCESS"
         verdict = f"[green]{release} answers[/]" if run.status == "SUCCESS" else f"[red]{run.status}[/] {_last(run)}"
         console.print(f"{region}: {verdict}")

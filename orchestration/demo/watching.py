@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from rich.console import Console
 
 from orchestration.launch import Run, read_run, runs_of
 
-PATIENCE = 900.0
+PATIENCE = 1800.0
 
 
 class StoryFailed(RuntimeError):
@@ -16,24 +17,20 @@ class StoryFailed(RuntimeError):
 
 def wait_for_runs(console: Console, url: str, waited: Mapping[str, str]) -> dict[str, Run]:
     """Follow runs (name → run id) until all are over; prints each asset as it is materialized. Raises StoryFailed."""
-    over: dict[str, Run] = {}
-    told: dict[str, int] = dict.fromkeys(waited, 0)
+    seen = {name: read_run(url, run_id) for name, run_id in waited.items()}
+    says = {name: _tell(console, name, run) for name, run in seen.items()}
     deadline = time.monotonic() + PATIENCE
     with console.status("waiting") as status:
-        while len(over) < len(waited):
+        while open_runs := [name for name, run in seen.items() if not run.over]:
             if time.monotonic() > deadline:
-                raise StoryFailed(f"{', '.join(waited.keys() - over.keys())} did not end within {PATIENCE:.0f} s")
-            lines = []
-            for name in waited.keys() - over.keys():
-                run = read_run(url, waited[name])
-                _tell(console, name, run.messages[told[name] :])
-                told[name] = len(run.messages)
-                lines.append(f"{name}: {_short(run.messages[-1]) if run.messages else run.status.lower()}")
-                if run.over:
-                    over[name] = run
-            status.update(" · ".join(sorted(lines)) or "done")
+                raise StoryFailed(f"{', '.join(open_runs)} did not end within {PATIENCE:.0f} s")
+            status.update(" · ".join(f"{name}: {says[name] or seen[name].status.lower()}" for name in open_runs))
             time.sleep(1)
-    return over
+            for name in open_runs:
+                run = read_run(url, waited[name], seen[name].cursor)
+                seen[name] = replace(run, errors=seen[name].errors + run.errors)
+                says[name] = _tell(console, name, run) or says[name]
+    return seen
 
 
 def wait_for_launch(console: Console, url: str, releases: Iterable[str]) -> dict[str, str]:
@@ -60,11 +57,9 @@ def expect(condition: bool, otherwise: str) -> None:
         raise StoryFailed(otherwise)
 
 
-def _tell(console: Console, name: str, messages: Iterable[str]) -> None:
-    for message in messages:
+def _tell(console: Console, name: str, run: Run) -> str:
+    """Print what was materialized since the last look; the newest message, short, for the status line."""
+    for message in run.messages:
         if message.startswith("Materialized value "):
             console.print(f"  [dim]{name}[/] {message.removeprefix('Materialized value ').rstrip('.')}")
-
-
-def _short(message: str) -> str:
-    return message.splitlines()[0][:90]
+    return run.messages[-1].splitlines()[0][:90] if run.messages else ""

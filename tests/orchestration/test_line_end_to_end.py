@@ -5,6 +5,7 @@ One story in order; each test is a chapter and stands on the ones before it.
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -213,23 +214,20 @@ def test_a_bit_flipped_in_the_live_region_is_found_and_the_old_bytes_keep_answer
         weights.write_bytes(good)
 
 
-def test_a_flipped_bit_in_the_central_bucket_refuses_the_promotion_and_breaks_the_trace(story: SimpleNamespace) -> None:
-    from orchestration.tracing import trace_region
-
+def test_a_flipped_bit_in_the_central_bucket_refuses_the_promotion(story: SimpleNamespace) -> None:
     store = story.settings.store()
     bundle = read_record(store, pointed(store, Release.parse(f"{MODEL}@2"), "signed_artifact"))
     weights = bundle.files["adapter_model.safetensors"]
     good = read_blob(store, weights)
     store.put(*weights.bucket_and_key, good[:-1] + bytes([good[-1] ^ 1]))
+    # A verified copy that the region still holds would be used instead, and rightly.
+    shutil.rmtree(story.settings.region_root(REGION) / "models" / MODEL / "2")
     try:
         result = _promote(story, f"{MODEL}@2", "tampered")
         assert not result.success and weights.uri in _failures(result) and "was altered" in _failures(result)
         assert _ask(story).model_version == f"{MODEL}@1"
-        bucket, key = bundle.files["head.json"].bucket_and_key
-        assert store.stat(bucket, key)
     finally:
         store.put(*weights.bucket_and_key, good)
-    assert trace_region(load_settings(), "loomworks", "log-triage", REGION, offline=True).whole
 
 
 def test_an_edited_gate_report_refuses_the_promotion(story: SimpleNamespace) -> None:
