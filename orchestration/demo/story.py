@@ -26,6 +26,8 @@ from orchestration.tracing import trace_region
 from serving.triton.client import ask
 
 STATE = ".pedigree/demo"
+FIRST_ROWS = 3500  # six of ten subjects judge: more than 2,000 evaluation rows
+LATER_ROWS = 1800
 QUESTIONS = {
     "northbank.support-intents": "I lost my card on the train, please block it",
     "stclare.triage-notes": "Chest pain radiating to the left arm since this morning, sweating",
@@ -63,7 +65,8 @@ def _fresh() -> Settings:
 
 
 def _chapters(console: Console, settings: Settings) -> None:
-    samples = generate(settings.state_dir / "samples")
+    samples = generate(settings.state_dir / "samples" / "first", FIRST_ROWS)
+    later = generate(settings.state_dir / "samples" / "later", LATER_ROWS)
     first = [Release.parse(f"{model}@1") for model in QUESTIONS]
     second, third = (DRIFTING.model_copy(update={"number": number}) for number in (2, 3))
     with _chapter(console, "Three tenants deliver; the sensor starts the builds of their first releases"):
@@ -73,13 +76,13 @@ def _chapters(console: Console, settings: Settings) -> None:
         _promote(console, settings, first, "first release")
         before = _ask_everywhere(console, settings)
     with _chapter(console, "A second delivery: renamed column, other types, new nested fields, 1 % broken rows"):
-        _deliver(console, settings, samples, "second")
+        _deliver(console, settings, later, "second")
         _build(console, settings, [second])
         drift_and_quarantine(console, settings.store(), second)
         _promote(console, settings, [second], "more data, at parity")
         _ask_everywhere(console, settings)
     with _chapter(console, "A third delivery, labels shuffled, is stopped by the gate"):
-        _deliver(console, settings, samples, "third")
+        _deliver(console, settings, later, "third")
         _stopped(console, settings, third)
     with _chapter(console, "Rollback of all regions to release 1, by materialization"):
         _promote(console, settings, [DRIFTING], "rollback")

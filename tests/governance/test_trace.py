@@ -89,7 +89,7 @@ def make_line(
         inputs = {stage: refs[stage] for stage in ("lora_adapter", "validation_report")}
         refs["signed_artifact"] = publish(store, release, "signed_artifact", inputs, signed, {"release_digest": digest})
         point(store, release, "signed_artifact", refs["signed_artifact"])
-        write_live(store, release, digest, "mumbai", "first", "ada", promotion_key(keys_dir), trusted, None)
+        write_live(store, release, digest, "mumbai", "first", "tests", promotion_key(keys_dir), trusted, None)
         return Line(store, trusted, release, digest, refs)
 
     return make
@@ -174,7 +174,7 @@ def test_the_whole_line_holds_and_reads_from_answer_to_delivery(whole_line: Line
     assert node.whole, list(node.broken())
     said = json.dumps(node.to_json())
     for word in (
-        whole_line.digest, "approved by ada", "OpenSSF", "f1, accuracy, latency, bias", "run-1", "mlflow-1", "a" * 40,
+        whole_line.digest, "approved by tests", "OpenSSF", "f1, accuracy, latency, bias", "run-1", "mlflow-1", "a" * 40,
         "not in an image", "quarantined 31, rows 4,321", "tickets/2026-03-01/tickets.jsonl", "version v7", "4,352 rows",
         f"minilm {'b' * 64}", "packages in the SBOM",
     ):  # fmt: skip

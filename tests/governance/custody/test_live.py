@@ -33,7 +33,7 @@ class Promoter:
     def read(self) -> Live | None:
         return read_live(self.store, "northbank", self.task, "mumbai", self.trusted)
 
-    def write(self, number: int, digest: str, expected: Live | None, by: str = "ada", region: str = "mumbai") -> Live:
+    def write(self, number: int, digest: str, expected: Live | None, by: str = "tests", region: str = "mumbai") -> Live:
         release = Release(tenant="northbank", task=self.task, number=number)
         return write_live(self.store, release, digest, region, "a reason", by, self.key, self.trusted, expected)
 
