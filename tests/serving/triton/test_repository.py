@@ -176,7 +176,7 @@ def test_sigkill_at_any_moment_leaves_only_whole_versions(root: Path) -> None:
         if child == 0:
             while True:
                 promote(root, chance.randrange(1, 9))
-        time.sleep(chance.uniform(0, 2 * duration))
+        time.sleep(chance.uniform(0, 8 * duration))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         now = repository.live(root, NAME)
