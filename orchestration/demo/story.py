@@ -26,7 +26,7 @@ from orchestration.tracing import trace_region
 from serving.triton.client import ask
 
 STATE = ".pedigree/demo"
-FIRST_ROWS = 3000  # seven of ten subjects judge: more than 2,000 evaluation rows
+FIRST_ROWS = 3500  # six of ten subjects judge: more than 2,000 evaluation rows
 LATER_ROWS = 1600
 QUESTIONS = {
     "northbank.support-intents": "I lost my card on the train, please block it",

@@ -1,7 +1,6 @@
 """SIGKILL in every stage, then again: the same release digest, nothing torn, nothing twice."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from assets.ingestion.landing import closed_deliveries
 from assets.ingestion.requests import request_release
 from governance.custody.blobs import CENTRAL_BUCKET
 from governance.custody.canonical import sha256_bytes
-from governance.custody.records import pointed, read_record
+from governance.custody.records import pointed, read_record, release_key
 from governance.tenants import Release
 from orchestration.samples import generate
 from orchestration.settings import CHECKOUT, Settings
@@ -53,6 +52,7 @@ def _build(settings: Settings, company: Path, home: Path, stages: tuple[str, ...
         "DAGSTER_HOME": str(home),
         "PEDIGREE_STATE_DIR": str(settings.state_dir),
         "PEDIGREE_COMPANY_FILE": str(company),
+        "PEDIGREE_GIT_SHA": "0" * 40,  # whoever edits the checkout meanwhile must not change the digest
     }
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, str(RELEASE), *stages],
@@ -80,45 +80,36 @@ def _digest(settings: Settings) -> str:
 @pytest.fixture
 def delivered(
     start_stack: Callable[..., Settings], tmp_path: Path, small_company: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], Settings]:
-    """A fresh installation to which the same delivery was made, with the same keys as the ones before."""
+) -> Settings:
+    """An installation to which one delivery was made, and the request for its release."""
     monkeypatch.setenv("PEDIGREE_COMPANY_FILE", str(small_company))
     (sample,) = [s for s in generate(tmp_path / "samples", 1500) if (s.tenant, s.delivery) == ("loomworks", "first")]
-
-    def fresh() -> Settings:
-        settings = start_stack("seaweedfs")
-        keys = tmp_path / "keys"
-        if keys.exists():
-            shutil.rmtree(settings.keys_dir)
-            shutil.copytree(keys, settings.keys_dir)
-        else:
-            shutil.copytree(settings.keys_dir, keys)
-        store = settings.store()
-        deliver(store, sample.tenant, sample.dataset, [sample.folder], "first")
-        request_release(store, RELEASE.tenant, RELEASE.task, *closed_deliveries(store, RELEASE.tenant, sample.dataset))
-        return settings
-
-    return fresh
+    settings = start_stack("seaweedfs")
+    store = settings.store()
+    deliver(store, sample.tenant, sample.dataset, [sample.folder], "first")
+    request_release(store, RELEASE.tenant, RELEASE.task, *closed_deliveries(store, RELEASE.tenant, sample.dataset))
+    return settings
 
 
 def test_a_build_killed_in_every_stage_ends_in_the_same_release(
-    delivered: Callable[[], Settings], small_company: Path, tmp_path: Path
+    delivered: Settings, small_company: Path, tmp_path: Path
 ) -> None:
-    undisturbed = delivered()
-    _build(undisturbed, small_company, tmp_path / "home", STAGES)
-
-    killed = delivered()
+    store = delivered.store()
     for done, stage in enumerate(STAGES):
         # Re-execution from where it stopped: the stage that was killed runs again, the next one is killed.
-        _build(killed, small_company, tmp_path / "killed", STAGES[max(0, done - 1) :], kill_in=stage)
-    _build(killed, small_company, tmp_path / "killed", STAGES[-1:])
-    assert _digest(killed) == _digest(undisturbed)
+        _build(delivered, small_company, tmp_path / "killed", STAGES[max(0, done - 1) :], kill_in=stage)
+    _build(delivered, small_company, tmp_path / "killed", STAGES[-1:])
+    digest = _digest(delivered)
 
-    store = killed.store()
     for info in store.list(CENTRAL_BUCKET, "loomworks/blobs/"):
         assert sha256_bytes(store.read(CENTRAL_BUCKET, info.key)) == info.key.rpartition("/")[2]
-    catalogue = MlflowClient(killed.mlflow_uri, killed.mlflow_uri)
+    catalogue = MlflowClient(delivered.mlflow_uri, delivered.mlflow_uri)
     assert len(catalogue.search_model_versions(f"name = '{RELEASE.served_name}'")) == 1
     (experiment,) = [e for e in catalogue.search_experiments() if e.name == RELEASE.model]
     finished = [r for r in catalogue.search_runs([experiment.experiment_id]) if r.info.status != "KILLED"]
     assert [run.info.status for run in finished] == ["FINISHED"]
+
+    for stage in STAGES:  # the same release once more, undisturbed
+        store.delete(CENTRAL_BUCKET, release_key(RELEASE, stage))
+    _build(delivered, small_company, tmp_path / "undisturbed", STAGES)
+    assert _digest(delivered) == digest
