@@ -52,7 +52,7 @@ log = partial(Console(log_path=False).log, markup=False, highlight=False)
 
 def main() -> None:
     args = arguments("LoRA, linear head and full fine-tune on Banking77")
-    folder = (args.data or Path("../shared/data")) / "banking77"
+    folder = (args.data or Path("data")) / "banking77"
     if not (folder / "train.csv").is_file():
         sys.exit(f"{folder} has no train.csv; give --data the folder that holds banking77/")
     task = banking77(folder, args.quick)

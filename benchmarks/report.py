@@ -21,7 +21,7 @@ def arguments(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures here as JSON")
     parser.add_argument("--quick", action="store_true", help="small inputs: does it run, not how fast")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of data sets, e.g. ../shared/data")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of data sets")
     return parser.parse_args()
 
 
