@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from governance.custody.canonical import CHUNK, sha256_bytes, sha256_file
-from governance.custody.store import AlreadyExists, NotFound, ObjectStore, StoreError
+from governance.custody.store import AlreadyExists, ObjectStore, StoreError
 
 CENTRAL_BUCKET = "pedigree"
 
@@ -98,17 +98,3 @@ def _mismatch(ref: Ref, found: str) -> str:
         f"{ref.uri} was altered: its sha256 is {found[:16]}…, recorded was {ref.sha256[:16]}…; "
         "restore the object's first version from the bucket's history"
     )
-
-
-__all__ = [
-    "CENTRAL_BUCKET",
-    "DigestMismatch",
-    "NotFound",
-    "Ref",
-    "blob_key",
-    "blob_ref",
-    "fetch_blob",
-    "put_bytes",
-    "put_file",
-    "read_blob",
-]

@@ -42,22 +42,21 @@ def trace(
 
 def verify(release: Annotated[str, typer.Argument(help="TENANT.TASK@NUMBER")]) -> None:
     """Fetch a signed release and check every byte, signature and attestation of it, and its gate."""
+    from assets.deployment.promote import signed_bundle
     from governance.custody.keys import trusted_keys
-    from governance.custody.records import fetch_files, pointed, read_record
+    from governance.custody.records import fetch_files
     from governance.custody.store import StoreError
     from governance.custody.verify import ReleaseRefused, verify_release
     from governance.gate.report import GateRefused
-    from governance.gate.verdict import require_gate
 
     settings, named = load_settings(), Release.parse(release)
     store = settings.store()
     try:
-        bundle = read_record(store, pointed(store, named, "signed_artifact"))
+        bundle = signed_bundle(store, named)
         with TemporaryDirectory() as folder:
             fetch_files(store, bundle, Path(folder))
             digest = str(bundle.facts["release_digest"])
             verify_release(Path(folder), trusted_keys(settings.keys_dir), named.model, digest)
-        require_gate(store, bundle.inputs["validation_report"], named, bundle.inputs["lora_adapter"])
     except (ReleaseRefused, GateRefused, StoreError) as refused:
         console.print(f"[red]refused[/] {refused}")
         raise typer.Exit(1) from refused
