@@ -1,15 +1,18 @@
 """What every asset of the line shares: the release partitions, and how a reference becomes a materialization."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
 
 from governance.custody.blobs import Ref
+from governance.tenants import Company, Model, Release
 
 # A release is a partition: everything from snapshot to signature maps 1:1 on it.
 releases = dg.DynamicPartitionsDefinition(name="release")
@@ -29,6 +32,14 @@ class Pages:
         if self.url is None:
             return dg.MetadataValue.path(page)
         return dg.MetadataValue.url(f"{self.url}/{quote(str(page.relative_to(self.folder)))}")
+
+
+@contextmanager
+def building(context: dg.AssetExecutionContext, company: Company, work: Path) -> Iterator[tuple[Release, Model, Path]]:
+    """The release that is built, its model as declared, and a folder that is gone afterwards."""
+    release = Release.parse(context.partition_key)
+    with TemporaryDirectory(dir=work) as folder:
+        yield release, company.model(release.tenant, release.task), Path(folder)
 
 
 def materialized(

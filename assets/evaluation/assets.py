@@ -1,20 +1,19 @@
 """validation_report: the gate. Candidate against the live and the best-ever champion, on golden and on new rows."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pyarrow.parquet as pq
 
 from assets.evaluation.champions import champions, signed_before
 from assets.evaluation.evaluate import Contender, evaluate
-from assets.line import REFERENCE, materialized, picture, releases
+from assets.line import REFERENCE, building, materialized, picture, releases
 from governance.custody.blobs import Ref, fetch_blob
 from governance.custody.records import fetch_files, publish, read_passed
 from governance.custody.store import ObjectStore
 from governance.gate.golden import grow
 from governance.gate.report import Against, checks, markdown
-from governance.tenants import Company, Release
+from governance.tenants import Company
 from serving.engine import base_folder
 
 STAGE = "validation_report"
@@ -40,11 +39,8 @@ def validation_report(
     """Improvement or parity, proved on held-out people by the engine that serves; else a refusal with its reasons."""
     from assets.training.split import split
 
-    release = Release.parse(context.partition_key)
-    model = company.model(release.tenant, release.task)
-    signed = signed_before(store, release)
-    with TemporaryDirectory(dir=work) as name:
-        folder, out = Path(name), Path(name, "out")
+    with building(context, company, work) as (release, model, folder):
+        signed, out = signed_before(store, release), folder / "out"
         fetch_blob(store, read_passed(store, scrubbed_dataset).files["records.parquet"], folder / "records.parquet")
         parts = split(pq.read_table(folder / "records.parquet"), model.training)
         golden = None

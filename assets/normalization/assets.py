@@ -3,18 +3,18 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.line import REFERENCE, Pages, materialized, releases, table
+from assets.line import REFERENCE, Pages, building, materialized, releases, table
 from assets.normalization.normalize import Normalized, TooManyBadRows, normalize
 from governance.contracts.drift import change_rows, drift
 from governance.contracts.expectations import Expectations, expectations
 from governance.contracts.labels import check_labels
 from governance.contracts.rows_check import contract_failures
+from governance.contracts.schema import schema_rows
 from governance.contracts.source import SourceFile
 from governance.custody.blobs import Ref, put_file, read_blob
 from governance.custody.records import fetch_files, pointed, publish, read_passed, read_record
@@ -22,6 +22,7 @@ from governance.custody.store import NotFound, ObjectStore
 from governance.tenants import Company, Contract, Release
 
 STAGE = "normalized_dataset"
+SHOWN_PATHS = 500
 
 
 @dg.asset(
@@ -45,11 +46,9 @@ def normalized_dataset(
     raw_dataset: Ref,
 ) -> dg.MaterializeResult:
     """Rows under the contract, quarantine beside them, and the schema that was found."""
-    release = Release.parse(context.partition_key)
-    model = company.model(release.tenant, release.task)
-    with TemporaryDirectory(dir=work) as folder:
-        out = Path(folder, "out")
-        done = _normalize(store, release, model.contract, raw_dataset, Path(folder), out, context.log.info)
+    with building(context, company, work) as (release, model, folder):
+        out = folder / "out"
+        done = _normalize(store, release, model.contract, raw_dataset, folder, out, context.log.info)
         broken = contract_failures(out / "rows.parquet", model.contract)
         content = expectations(out / "rows.parquet", model, pages.folder / str(release))
         labels = check_labels(out / "rows.parquet", model) if content.success else {}
@@ -68,6 +67,7 @@ def normalized_dataset(
         "rows": done.rows,
         "quarantined": done.quarantined,
         "quarantine": table({"rule": rule, "rows": count} for rule, count in done.faults.items()),
+        "schema": table(schema_rows(done.schema)[:SHOWN_PATHS]),
         "drift": table(changes),
         "labels": table({"label": label, "rows": count} for label, count in labels.items()),
     }

@@ -1,16 +1,15 @@
 """scrubbed_dataset: the rows without the people, each with a subject tag."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dagster as dg
 
-from assets.line import REFERENCE, materialized, releases, table
+from assets.line import REFERENCE, building, materialized, releases, table
 from governance.custody.blobs import Ref, fetch_blob
 from governance.custody.records import publish, read_passed
 from governance.custody.store import ObjectStore
 from governance.privacy.pseudonyms import load_tenant_key
-from governance.tenants import Company, Release
+from governance.tenants import Company
 
 # Records that the independent pass reads again.
 RESIDUE_SAMPLE = 1000
@@ -43,13 +42,10 @@ def scrubbed_dataset(
     from assets.privacy.residue_check import residue_sample
     from assets.privacy.scrub import scrub
 
-    release = Release.parse(context.partition_key)
-    model = company.model(release.tenant, release.task)
-    with TemporaryDirectory(dir=work) as folder:
-        rows = Path(folder, "rows.parquet")
+    with building(context, company, work) as (release, model, folder):
+        rows, records = folder / "rows.parquet", folder / "records.parquet"
         fetch_blob(store, read_passed(store, normalized_dataset).files["rows.parquet"], rows)
-        done = scrub(rows, model, load_tenant_key(keys_dir, release.tenant), Path(folder), context.log.info)
-        records = Path(folder, "records.parquet")
+        done = scrub(rows, model, load_tenant_key(keys_dir, release.tenant), folder, context.log.info)
         residue = residue_sample(rows, records, model, RESIDUE_SAMPLE, model.training.seed)
         ref = publish(
             store,

@@ -2,16 +2,15 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from assets.line import REFERENCE, materialized, picture, releases, table
+from assets.line import REFERENCE, building, materialized, picture, releases, table
 from governance.custody.blobs import Ref, fetch_blob
 from governance.custody.records import publish, read_passed
 from governance.custody.store import ObjectStore
-from governance.tenants import Company, Release
+from governance.tenants import Company
 from serving.engine import base_digest, base_folder
 
 STAGE = "lora_adapter"
@@ -36,36 +35,28 @@ def lora_adapter(
     """LoRA by peft on the resident base, head beside it; deterministic given the release."""
     from assets.training.finetune import finetune
     from assets.training.split import examples, split
-    from assets.training.tracking import confusion_figure, track
+    from assets.training.tracking import confusion_figure, tracked
 
-    release = Release.parse(context.partition_key)
-    model = company.model(release.tenant, release.task)
-    base = base_folder(company.bases[model.base])
-    with TemporaryDirectory(dir=work) as folder:
-        records, out = Path(folder, "records.parquet"), Path(folder, "out")
+    with building(context, company, work) as (release, model, folder):
+        base = base_folder(company.bases[model.base])
+        records, out = folder / "records.parquet", folder / "out"
         fetch_blob(store, read_passed(store, scrubbed_dataset).files["records.parquet"], records)
         parts = split(pq.read_table(records), model.training)
         train, validation = examples(parts.train), examples(parts.validation)
-        done = finetune(base, train, validation, model.training, out, context.log.info)
-        confusion_figure(done).savefig(confusion := Path(folder, "confusion.png"))
         rows = {"train": parts.train.num_rows, "validation": parts.validation.num_rows}
-        run_id = track(
-            catalogue,
-            release.model,
-            release,
-            done,
-            params=model.training.model_dump() | rows,
-            digests={"scrubbed_dataset": scrubbed_dataset.sha256, "base": base_digest(base)},
-            folder=out,
-            tags={"dagster.run_id": context.run_id},
-        )
+        params = model.training.model_dump() | rows
+        digests = {"scrubbed_dataset": scrubbed_dataset.sha256, "base": base_digest(base)}
+        with tracked(catalogue, release, params, digests, {"dagster.run_id": context.run_id}) as run:
+            done = finetune(base, train, validation, model.training, out, context.log.info, run.epoch)
+            run_id = run.finish(done, out)
+        confusion_figure(done).savefig(confusion := folder / "confusion.png")
         ref = publish(
             store,
             release,
             STAGE,
             {"scrubbed_dataset": scrubbed_dataset},
             {path.name: path for path in out.iterdir()},
-            {"base": base_digest(base), "labels": done.labels, "best_epoch": done.best_epoch, **rows},
+            {"base": digests["base"], "labels": done.labels, "best_epoch": done.best_epoch, **rows},
         )
         metadata = {
             "mlflow_run": run_id,

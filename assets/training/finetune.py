@@ -66,22 +66,35 @@ class Finetuned:
 
 
 def finetune(
-    base: Path, train: Examples, validation: Examples, training: Training, out: Path, log: Log = print
+    base: Path,
+    train: Examples,
+    validation: Examples,
+    training: Training,
+    out: Path,
+    log: Log = print,
+    on_epoch: Callable[[EpochReport], None] = lambda report: None,
 ) -> Finetuned:
     """Train a LoRA adapter (Hu et al., 2021) and its head on `train`; write the four files of an adapter into `out`.
 
-    `validation` chooses the epoch that is kept and stops the training. Raises TooFewRows, OneClass, BaseUnusable,
-    TrainingDiverged.
+    `validation` chooses the epoch that is kept and stops the training; `on_epoch` hears each epoch. Raises TooFewRows,
+    OneClass, BaseUnusable, TrainingDiverged.
     """
     _require_classes(train, validation)
     with reproducible(training.seed) as device:
         classifier = _adapted(base, training, len(set(train.labels)), device)
-        finetuned = fit(classifier, train, validation, training, log)
+        finetuned = fit(classifier, train, validation, training, log, on_epoch)
         save(classifier, finetuned.labels, training.max_tokens, out)
     return finetuned
 
 
-def fit(classifier: Classifier, train: Examples, validation: Examples, training: Training, log: Log) -> Finetuned:
+def fit(
+    classifier: Classifier,
+    train: Examples,
+    validation: Examples,
+    training: Training,
+    log: Log,
+    on_epoch: Callable[[EpochReport], None] = lambda report: None,
+) -> Finetuned:
     """Train whatever of `classifier` requires gradients; leave it at its best epoch, in evaluation mode."""
     labels = sorted(set(train.labels))
     weights = class_weights(train.labels)
@@ -98,6 +111,7 @@ def fit(classifier: Classifier, train: Examples, validation: Examples, training:
         answered = _answers(classifier, labels, validation, training)
         reports.append(_report(epoch, loss, answered, validation.labels))
         log(_line(reports[-1], training.epochs))
+        on_epoch(reports[-1])
         if not best or reports[-1].macro_f1 > reports[best - 1].macro_f1:
             best, answers, kept = epoch, answered, [parameter.detach().clone() for parameter in trained]
         elif epoch - best >= training.patience:

@@ -6,8 +6,9 @@ that was saved from a local base with random weights.
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,8 @@ from governance.tenants import Release
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
-    from assets.training.finetune import Finetuned
+    from assets.training.finetune import EpochReport, Finetuned
 
 ALIAS = "signed"  # the newest signed version of a model
 DATASET_DIGEST = 36  # characters MLflow keeps of a dataset's digest; a tag holds the whole
@@ -30,47 +30,70 @@ class TrackingConflict(RuntimeError):
     """MLflow already holds something else under this release's name."""
 
 
-def track(
+@contextmanager
+def tracked(
     uri: str,
-    experiment: str,
     release: Release,
-    finetuned: "Finetuned",
-    *,
     params: Mapping[str, Any],
     digests: Mapping[str, str],
-    folder: Path,
-    metrics: Mapping[str, float] | None = None,
     tags: Mapping[str, str] | None = None,
-) -> str:
-    """Log the training of `release` as one finished MLflow run of `experiment`; give its run id.
+) -> Iterator["Tracked"]:
+    """One MLflow run, in the experiment of the release's model, around one training; FAILED when the body raises.
 
-    `digests`: sha256 of each dataset by name. `folder`: the adapter's files. A run that a killed build left open is
-    ended as KILLED; the finished run of the same adapter is given again, so a re-execution makes no second one.
+    `digests`: sha256 of each dataset by name. A run that a killed build of this release left open is ended as KILLED.
     """
     client = _client(uri)
-    where = _experiment(client, uri, experiment)
-    adapter = folder_digest(folder)
-    for run in client.search_runs([where], f"tags.`pedigree.release` = '{release}'"):
-        if run.info.status in ("RUNNING", "SCHEDULED"):
-            client.set_terminated(run.info.run_id, "KILLED")
-        elif run.info.status == "FINISHED" and run.data.tags.get("pedigree.adapter") == adapter:
-            return str(run.info.run_id)
-    named = {"pedigree.release": str(release), "pedigree.adapter": adapter}
-    named |= {f"pedigree.digest.{name}": digest for name, digest in digests.items()}
-    run = client.create_run(where, tags={**(tags or {}), **named}, run_name=str(release))
-    status = "FAILED"
+    where = _experiment(client, uri, release.model)
+    for left in client.search_runs([where], f"tags.`pedigree.release` = '{release}'"):
+        if left.info.status in ("RUNNING", "SCHEDULED"):
+            client.set_terminated(left.info.run_id, "KILLED")
+    named = {"pedigree.release": str(release)} | {f"pedigree.digest.{name}": value for name, value in digests.items()}
+    run_id = client.create_run(where, tags={**(tags or {}), **named}, run_name=str(release)).info.run_id
     try:
-        _log_training(client, run, finetuned, params, metrics or {})
-        _log_datasets(client, run, digests)
-        client.log_figure(run.info.run_id, confusion_figure(finetuned), "confusion.png")
-        client.log_artifacts(run.info.run_id, str(folder), "adapter")
-        status = "FINISHED"
-    finally:
-        client.set_terminated(run.info.run_id, status)
-    return str(run.info.run_id)
+        _log_params(client, run_id, params)
+        _log_datasets(client, run_id, digests)
+        yield Tracked(client, uri, release, run_id)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
 
 
-def register(uri: str, release: Release, run_id: str, digest: str, tags: Mapping[str, str] | None = None) -> str:
+@dataclass(frozen=True)
+class Tracked:
+    """An MLflow run that is open while its training goes on."""
+
+    client: "MlflowClient"
+    uri: str
+    release: Release
+    run_id: str
+
+    def epoch(self, report: "EpochReport") -> None:
+        """A point on each curve."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        curve = {name: value for name, value in asdict(report).items() if name != "epoch"}
+        points = [Metric(name, value, now, report.epoch) for name, value in curve.items()]
+        self.client.log_batch(self.run_id, points)
+
+    def finish(self, finetuned: "Finetuned", folder: Path) -> str:
+        """Log what came out, `folder` being the adapter's files, and end the run; give its id.
+
+        Where a finished run of the same adapter stands already, as after a re-execution, that one is kept and given.
+        """
+        adapter = folder_digest(folder)
+        if earlier := run_of(self.uri, self.release, adapter):
+            self.client.delete_run(self.run_id)
+            return earlier
+        _log_outcome(self.client, self.run_id, finetuned)
+        self.client.log_figure(self.run_id, confusion_figure(finetuned), "confusion.png")
+        self.client.log_artifacts(self.run_id, str(folder), "adapter")
+        self.client.set_tag(self.run_id, "pedigree.adapter", adapter)
+        self.client.set_terminated(self.run_id, "FINISHED")
+        return self.run_id
+
+
+def register(uri: str, release: Release, run_id: str, digest: str) -> str:
     """Register a signed release as a version of `tenant.task`; give the version. Its adapter is that of `run_id`.
 
     Once a release, whenever it is called again. Raises TrackingConflict when the release has another digest there.
@@ -86,7 +109,7 @@ def register(uri: str, release: Release, run_id: str, digest: str, tags: Mapping
             name,
             source=f"{client.get_run(run_id).info.artifact_uri}/adapter",
             run_id=run_id,
-            tags={**(tags or {}), "pedigree.release": str(release), "pedigree.digest": digest},
+            tags={"pedigree.release": str(release), "pedigree.digest": digest},
         )
     elif (registered := version.tags.get("pedigree.digest")) != digest:
         raise TrackingConflict(
@@ -175,37 +198,31 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
             raise
 
 
-def _log_training(
-    client: "MlflowClient",
-    run: "Run",
-    finetuned: "Finetuned",
-    params: Mapping[str, Any],
-    metrics: Mapping[str, float],
-) -> None:
-    from mlflow.entities import Metric, Param
+def _log_params(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    client.log_batch(run_id, params=[Param(name, str(value)[:MODEL_PARAMETER]) for name, value in params.items()])
+
+
+def _log_outcome(client: "MlflowClient", run_id: str, finetuned: "Finetuned") -> None:
+    from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     best = asdict(finetuned.epochs[finetuned.best_epoch - 1])
-    measured = {f"best_{name}": value for name, value in best.items()} | dict(metrics)
-    points = [Metric(name, value, now, 0) for name, value in measured.items()]
-    for report in finetuned.epochs:
-        curve = {name: value for name, value in asdict(report).items() if name != "epoch"}
-        points += [Metric(name, value, now, report.epoch) for name, value in curve.items()]
-    facts = dict(params) | {
+    client.log_batch(run_id, [Metric(f"best_{name}", value, now, 0) for name, value in best.items()])
+    facts = {
         "labels": len(finetuned.labels),
         "trained_parameters": finetuned.parameters,
         "frozen_parameters": finetuned.frozen_parameters,
         "class_weights": finetuned.class_weights is not None,
     }
-    client.log_batch(
-        run.info.run_id, points, [Param(name, str(value)[:MODEL_PARAMETER]) for name, value in facts.items()]
-    )
+    _log_params(client, run_id, facts)
 
 
-def _log_datasets(client: "MlflowClient", run: "Run", digests: Mapping[str, str]) -> None:
+def _log_datasets(client: "MlflowClient", run_id: str, digests: Mapping[str, str]) -> None:
     from mlflow.entities import Dataset, DatasetInput
 
     datasets: Sequence[DatasetInput] = [
         DatasetInput(Dataset(name, digest[:DATASET_DIGEST], "sha256", digest)) for name, digest in digests.items()
     ]
-    client.log_inputs(run.info.run_id, datasets)
+    client.log_inputs(run_id, datasets)

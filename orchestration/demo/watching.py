@@ -9,6 +9,7 @@ from rich.console import Console
 from orchestration.launch import Run, read_run, runs_of
 
 PATIENCE = 1800.0
+SENSOR_PATIENCE = 120.0
 
 
 class StoryFailed(RuntimeError):
@@ -33,14 +34,18 @@ def wait_for_runs(console: Console, url: str, waited: Mapping[str, str]) -> dict
     return seen
 
 
-def wait_for_launch(console: Console, url: str, releases: Iterable[str]) -> dict[str, str]:
+def wait_for_launch(
+    console: Console, url: str, releases: Iterable[str], patience: float = SENSOR_PATIENCE
+) -> dict[str, str]:
     """Wait until the sensor launched a run for each release; release → run id. Raises StoryFailed."""
     missing, found = set(releases), dict[str, str]()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + patience
     with console.status("") as status:
         while missing:
             if time.monotonic() > deadline:
-                raise StoryFailed(f"the sensor launched nothing for {', '.join(sorted(missing))} within 120 s")
+                raise StoryFailed(
+                    f"the sensor launched nothing for {', '.join(sorted(missing))} within {patience:.0f} s"
+                )
             status.update(f"waiting for the delivery sensor to launch {', '.join(sorted(missing))}")
             for release in sorted(missing):
                 if runs := runs_of(url, {"dagster/partition": release}):

@@ -1,7 +1,6 @@
 """Asking a region's Triton over HTTP. Every way it can fail is a named error."""
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -70,19 +69,6 @@ def is_ready(address: str, timeout: float = 1.0) -> bool:
     except RequestFailed:
         return False
     return True
-
-
-def wait_ready(address: str, timeout: float) -> None:
-    """Return when the region answers. Raises RegionDown with the last reason."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            status(address, 1.0)
-            return
-        except RequestFailed as failed:
-            if time.monotonic() > deadline:
-                raise RegionDown(f"{address} was not ready within {timeout:.0f} s: {failed}") from failed
-        time.sleep(0.1)
 
 
 def _infer(

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
 from assets.ingestion.delivery import deliver
 from assets.ingestion.landing import closed_deliveries
@@ -22,6 +23,7 @@ from governance.custody.keys import trusted_keys
 from governance.custody.live import live_history
 from governance.custody.records import pointed, read_record, release_key
 from governance.tenants import Release
+from orchestration import cli
 from orchestration.samples import generate
 from orchestration.sensors import delivery_sensor
 from orchestration.settings import Settings, load_settings
@@ -30,7 +32,7 @@ from serving.triton.client import Reply, ask
 MODEL = "loomworks.log-triage"
 REGION = "mumbai"
 QUESTION = "checkout | connection to the database timed out after 30 s"
-ROWS = 1500
+ROWS, LATER_ROWS = 1500, 700
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,10 @@ def story(
     os.environ["PEDIGREE_STATE_DIR"] = str(settings.state_dir)
     from orchestration.definitions import build_defs
 
-    samples = {s.delivery: s for s in generate(folder / "samples", rows=ROWS) if s.tenant == "loomworks"}
+    samples = {}
+    for name, rows in (("later", LATER_ROWS), ("first", ROWS)):
+        drawn = [sample for sample in generate(folder / name, rows) if sample.tenant == "loomworks"]
+        samples |= {sample.delivery: sample for sample in drawn if (sample.delivery == "first") == (name == "first")}
     with dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}}) as instance:
         yield SimpleNamespace(settings=settings, samples=samples, instance=instance, defs=build_defs(), answers={})
     del os.environ["PEDIGREE_COMPANY_FILE"], os.environ["PEDIGREE_STATE_DIR"]
@@ -136,8 +141,8 @@ def test_a_drifted_delivery_becomes_release_2_with_quarantine_and_drift(story: S
     assert not drift.passed and {"added", "type changed"} <= kinds
     store = story.settings.store()
     record = read_record(store, pointed(store, Release.parse(f"{MODEL}@2"), "normalized_dataset"))
-    assert 0 < record.facts["quarantined"] <= 0.02 * ROWS
-    assert record.facts["rows"] + record.facts["quarantined"] == 2 * ROWS
+    assert 0 < record.facts["quarantined"] <= 0.02 * LATER_ROWS
+    assert record.facts["rows"] + record.facts["quarantined"] == ROWS + LATER_ROWS
     assert _promote(story, f"{MODEL}@2", "second").success
     assert _ask(story).release_digest == _digest(story, f"{MODEL}@2")
 
@@ -196,6 +201,13 @@ def test_the_trace_needs_nothing_of_dagster_and_reaches_the_delivered_files(stor
         node = trace_region(load_settings(), "loomworks", "log-triage", REGION, offline)
         assert node.whole, [f"{link.name}: {link.detail}" for link in node.broken()]
     assert "events/first/events.jsonl" in json.dumps(node.to_json())
+
+
+def test_the_commands_say_the_same_to_an_outsider(story: SimpleNamespace) -> None:
+    verified = CliRunner().invoke(cli.app, ["verify", f"{MODEL}@1"])
+    assert verified.exit_code == 0 and _digest(story, f"{MODEL}@1") in "".join(verified.output.split())
+    traced = CliRunner().invoke(cli.app, ["trace", "loomworks/log-triage", "--region", REGION, "--json"])
+    assert traced.exit_code == 0 and json.loads(traced.output)["children"]
 
 
 def test_a_bit_flipped_in_the_live_region_is_found_and_the_old_bytes_keep_answering(story: SimpleNamespace) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -150,7 +151,10 @@ class Region:
         with (self.root / "triton.log").open("ab") as log:
             environment = server.environment(install.location())
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        client.wait_ready(self.address, 90)
+        deadline = time.monotonic() + 90
+        while not client.is_ready(self.address):
+            assert time.monotonic() < deadline, (self.root / "triton.log").read_text()[-2000:]
+            time.sleep(0.1)
 
     def end(self, how: int = signal.SIGTERM) -> int:
         assert self.process is not None

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 
 from assets.training import tracking
 from assets.training.finetune import EpochReport, Finetuned
-from assets.training.tracking import TrackingConflict, register, track
+from assets.training.tracking import TrackingConflict, register, tracked
 from governance.tenants import Release
 
 DIGEST, OTHER = "a" * 64, "b" * 64
@@ -47,18 +47,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tracked(uri: str, release: Release, folder: Path) -> Callable[[], str]:
+def training(uri: str, release: Release, folder: Path) -> Callable[[], str]:
+    """A training as the asset tracks it, from its first epoch to its files; gives the run that stands for it."""
+
     def once() -> str:
-        return track(
-            uri,
-            release.model,
-            release,
-            FINETUNED,
-            params={"rank": 16, "targets": ("query", "value")},
-            digests={"scrubbed_dataset": DIGEST},
-            folder=folder,
-            tags={"dagster.run_id": "run"},
-        )
+        params = {"rank": 16, "targets": ("query", "value")}
+        with tracked(uri, release, params, {"scrubbed_dataset": DIGEST}, {"dagster.run_id": "run"}) as run:
+            for report in FINETUNED.epochs:
+                run.epoch(report)
+            return run.finish(FINETUNED, folder)
 
     return once
 
@@ -70,9 +67,9 @@ def runs_of(client: MlflowClient, release: Release) -> dict[str, str]:
 
 
 def test_a_run_holds_curves_parameters_digests_picture_and_plain_files(
-    client: MlflowClient, release: Release, tracked: Callable[[], str], tmp_path: Path
+    client: MlflowClient, release: Release, training: Callable[[], str], tmp_path: Path
 ) -> None:
-    run = client.get_run(tracked())
+    run = client.get_run(training())
     assert run.info.status == "FINISHED" and run.info.run_name == str(release)
     curve = client.get_metric_history(run.info.run_id, "macro_f1")
     assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.8), (3, 0.7)]
@@ -90,53 +87,63 @@ def test_a_run_holds_curves_parameters_digests_picture_and_plain_files(
 
 
 def test_artifacts_lie_beside_the_database_and_not_in_the_working_folder(
-    client: MlflowClient, uri: str, tracked: Callable[[], str]
+    client: MlflowClient, uri: str, training: Callable[[], str]
 ) -> None:
-    where = client.get_run(tracked()).info.artifact_uri
+    where = client.get_run(training()).info.artifact_uri
     assert where.startswith(Path(uri.removeprefix("sqlite:///")).parent.as_uri())
     assert not Path("mlruns").exists()
 
 
 def test_a_re_execution_finds_the_finished_run_again(
-    client: MlflowClient, release: Release, tracked: Callable[[], str], folder: Path
+    client: MlflowClient, release: Release, training: Callable[[], str], folder: Path
 ) -> None:
-    assert tracked() == tracked()
+    assert training() == training()
     assert len(runs_of(client, release)) == 1
     (folder / "head.json").write_text('{"other": "adapter"}')
-    assert tracked() not in (None, "") and len(runs_of(client, release)) == 2
+    assert training() not in (None, "") and len(runs_of(client, release)) == 2
 
 
 def test_a_run_left_open_by_a_killed_build_is_closed_and_not_taken_for_done(
-    client: MlflowClient, uri: str, release: Release, tracked: Callable[[], str], folder: Path
+    client: MlflowClient, uri: str, release: Release, training: Callable[[], str], folder: Path
 ) -> None:
     # The child is killed the hard way between the run's creation and its end.
     if (child := os.fork()) == 0:
         MlflowClient.log_artifacts = lambda *args, **kwargs: os.kill(os.getpid(), 9)  # type: ignore[method-assign]
-        tracked()
+        training()
     os.waitpid(child, 0)
     assert list(runs_of(client, release).values()) == ["RUNNING"]
-    done = tracked()
+    done = training()
     runs = runs_of(client, release)
     assert runs.pop(done) == "FINISHED" and list(runs.values()) == ["KILLED"]
 
 
+def test_curves_grow_while_the_training_goes_on_and_a_failed_one_leaves_a_failed_run(
+    client: MlflowClient, uri: str, release: Release
+) -> None:
+    with pytest.raises(ZeroDivisionError), tracked(uri, release, {}, {}) as run:
+        run.epoch(FINETUNED.epochs[0])
+        assert [point.value for point in client.get_metric_history(run.run_id, "loss")] == [0.9]
+        raise ZeroDivisionError
+    assert list(runs_of(client, release).values()) == ["FAILED"]
+
+
 def test_a_failure_while_logging_leaves_a_failed_run_and_the_next_try_succeeds(
-    client: MlflowClient, release: Release, tracked: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    client: MlflowClient, release: Release, training: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: object, **kwargs: object) -> None:
         raise OSError("no space left on device")
 
     with monkeypatch.context() as fault, pytest.raises(OSError, match="no space"):
         fault.setattr(MlflowClient, "log_artifacts", broken)
-        tracked()
+        training()
     assert list(runs_of(client, release).values()) == ["FAILED"]
-    assert client.get_run(tracked()).info.status == "FINISHED"
+    assert client.get_run(training()).info.status == "FINISHED"
 
 
 def test_a_signed_release_is_registered_once(
-    client: MlflowClient, uri: str, release: Release, tracked: Callable[[], str]
+    client: MlflowClient, uri: str, release: Release, training: Callable[[], str]
 ) -> None:
-    run_id = tracked()
+    run_id = training()
     assert register(uri, release, run_id, DIGEST) == register(uri, release, run_id, DIGEST) == "1"
     (version,) = client.search_model_versions(f"name = '{release.served_name}'")
     assert version.tags == {"pedigree.release": str(release), "pedigree.digest": DIGEST}
@@ -145,9 +152,9 @@ def test_a_signed_release_is_registered_once(
 
 
 def test_a_kill_before_the_alias_is_mended_by_the_next_call(
-    client: MlflowClient, uri: str, release: Release, tracked: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    client: MlflowClient, uri: str, release: Release, training: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = tracked()
+    run_id = training()
     with monkeypatch.context() as fault, pytest.raises(KeyboardInterrupt):
         fault.setattr(MlflowClient, "set_registered_model_alias", interrupted)
         register(uri, release, run_id, DIGEST)
@@ -160,9 +167,9 @@ def interrupted(*args: object) -> None:
 
 
 def test_the_alias_stays_on_the_newest_release(
-    client: MlflowClient, uri: str, release: Release, tracked: Callable[[], str]
+    client: MlflowClient, uri: str, release: Release, training: Callable[[], str]
 ) -> None:
-    run_id = tracked()
+    run_id = training()
     later = release.model_copy(update={"number": 2})
     assert register(uri, release, run_id, DIGEST) == "1"
     assert register(uri, later, run_id, OTHER) == "2"
@@ -171,9 +178,9 @@ def test_the_alias_stays_on_the_newest_release(
 
 
 def test_another_digest_for_a_registered_release_is_refused(
-    uri: str, release: Release, tracked: Callable[[], str]
+    uri: str, release: Release, training: Callable[[], str]
 ) -> None:
-    run_id = tracked()
+    run_id = training()
     register(uri, release, run_id, DIGEST)
     with pytest.raises(TrackingConflict, match="build a new one"):
         register(uri, release, run_id, OTHER)
