@@ -1,8 +1,7 @@
 """Latency and bias of a candidate, measured on the engine; the statistics are governance/gate's."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from governance.gate.latency import PAIRS, compare_latency, is_slow
 from governance.gate.noninferiority import seed_of
 from governance.gate.report import Against
 from governance.tenants import Bias
+from serving.engine.parallel import one_thread
 
 if TYPE_CHECKING:
     from serving.engine.engine import Engine
@@ -97,7 +97,7 @@ def _timed(engine: "Engine", names: Sequence[str], texts: Sequence[str], rounds:
     """
     seconds: list[list[float]] = [[] for _ in names]
     deadline = time.monotonic() + _BUDGET_SECONDS
-    with _one_thread():
+    with one_thread():
         for turn, text in enumerate(islice(cycle(texts), rounds)):
             for at in range(len(names)) if turn % 2 else reversed(range(len(names))):
                 start = time.perf_counter()
@@ -106,16 +106,3 @@ def _timed(engine: "Engine", names: Sequence[str], texts: Sequence[str], rounds:
             if turn >= _FEWEST and time.monotonic() > deadline:
                 break
     return seconds
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """As a serving instance has it. Two threads on a busy machine wait for each other: 60 ms became 1 s (measured)."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serving.engine.parallel import side_by_side
+
 if TYPE_CHECKING:
     from serving.engine.engine import Engine
 
-_CHUNK = 1024
+_PART = 128
 _REPORT_SECONDS = 10.0
 
 
@@ -25,11 +27,11 @@ class Contender:
 def predict(engine: "Engine", name: str, texts: Sequence[str], what: str, log: Callable[[str], None]) -> list[str]:
     """The label of each text by the model mounted under `name`; says how far it is every ten seconds."""
     log(f"{what}: {len(texts)} rows")
+    parts = [texts[start : start + _PART] for start in range(0, len(texts), _PART)]
     labels: list[str] = []
     told = time.monotonic()
-    for start in range(0, len(texts), _CHUNK):
-        part = texts[start : start + _CHUNK]
-        labels += [answer.label for answer in engine.classify(part, [name] * len(part))]
+    for answers in side_by_side(lambda part: engine.classify(part, [name] * len(part)), parts):
+        labels += [answer.label for answer in answers]
         if time.monotonic() - told > _REPORT_SECONDS:
             told = time.monotonic()
             log(f"{what}: {len(labels)} of {len(texts)} rows")

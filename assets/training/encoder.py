@@ -17,8 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from serving.engine.base import BaseUnusable
+from serving.engine.parallel import side_by_side
 
-EVALUATION_BATCH = 64
+EVALUATION_BATCH = 32
 
 
 @dataclass
@@ -111,9 +112,13 @@ def embed(encoder: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int) -
 def embed_tokens(encoder: Any, tokens: Sequence[list[int]], pad: int) -> torch.Tensor:
     """`embed` of texts that are tokens already."""
     vectors = torch.empty(len(tokens), encoder.config.hidden_size)
-    with torch.no_grad():
-        for batch in batches(tokens, EVALUATION_BATCH, pad):
+
+    def one(batch: Batch) -> None:
+        with torch.no_grad():
             vectors[batch.rows] = pooled(encoder, batch).cpu()
+
+    for _ in side_by_side(one, batches(tokens, EVALUATION_BATCH, pad)):
+        pass
     return vectors
 
 
