@@ -6,15 +6,28 @@ from serving.engine.adapters import AdapterRefused
 from serving.engine.base import BaseUnusable, base_digest, base_folder
 
 if TYPE_CHECKING:
-    from serving.engine.engine import Answer, Engine, NotMounted
+    from serving.engine.batching import Batcher
+    from serving.engine.engine import Answer, Engine, EngineFull, Limits, NotMounted, Row
 
-__all__ = ["AdapterRefused", "Answer", "BaseUnusable", "Engine", "NotMounted", "base_digest", "base_folder"]
+__all__ = [
+    "AdapterRefused",
+    "Answer",
+    "BaseUnusable",
+    "Batcher",
+    "Engine",
+    "EngineFull",
+    "Limits",
+    "NotMounted",
+    "Row",
+    "base_digest",
+    "base_folder",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Whoever asks for a base's digest only should not wait for torch.
     if name not in __all__:
         raise AttributeError(f"serving.engine has no {name!r}")
-    from serving.engine import engine
+    from serving.engine import batching, engine
 
-    return getattr(engine, name)
+    return getattr(batching if name == "Batcher" else engine, name)

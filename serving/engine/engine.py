@@ -1,31 +1,41 @@
-"""One resident base and the adapters mounted on it.
+"""Texts to labels: one resident base, and models mounted on it as an adapter in a slot and a head.
 
-A batch may mix models. Its rows are ordered by adapter, so that each adapter's rows are one slice; after every
-linear module of the base the slice gets its adapter's low-rank product added (the segments of Punica,
-arXiv 2310.18547, and S-LoRA, arXiv 2311.03285). A row therefore never meets another model's matrices or its rank:
-what a request for one model gets does not depend on what else is mounted, to the last bit.
+A batch may mix models. What a row gets depends on its model and its text alone, up to the last bits of a sum.
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from serving.engine.adapters import Adapter, BaseShape, load_adapter
-from serving.engine.base import BaseUnusable
+from serving.engine.adapters import load_adapter
+from serving.engine.encoder import Encoder
+from serving.engine.slots import Layers, Slot, SlotsFull
 
+EMBEDDED_TOKENS = 256  # what the base was trained on
 BATCH_TOKENS = 4096  # rows × padded length of one forward pass; larger gains nothing on a CPU
-
-Segments = list[tuple[slice, Adapter]]
 
 
 class NotMounted(LookupError):
     """A text asks for a model that is not mounted."""
+
+
+class EngineFull(RuntimeError):
+    """Every mounted model is in use and there is no room for another."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What mounted models may take together: their number, the bytes of their adapters and heads, rank-one pages."""
+
+    models: int = 1024
+    bytes: int = 8 << 30
+    pages: int = 32_768
 
 
 @dataclass(frozen=True)
@@ -36,128 +46,165 @@ class Answer:
     scores: dict[str, float]
 
 
-class Engine:
-    """The base of one folder, resident, with adapters by name.
+@dataclass
+class Mounted:
+    """A model that can answer. `users`: calls that work with it now; its slot is freed when it is gone and unused."""
 
-    Thread-safe: `classify` works on the adapters it found when it was called, so a mount, a replacement or an
-    unmount in between changes nothing for it.
+    labels: tuple[str, ...]
+    max_tokens: int
+    weight: Tensor
+    bias: Tensor
+    slot: Slot
+    users: int = 0
+    gone: bool = False
+    bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bytes = self.slot.bytes + 4 * (self.weight.numel() + self.bias.numel())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One text, ready to be computed: its token ids, and the model that answers (None: the bare base)."""
+
+    tokens: list[int]
+    model: Mounted | None
+
+
+class Engine:
+    """The base of one folder, resident, with models by name, the least recently used making room for the next.
+
+    Thread-safe: a call works on the models that it found, so a mount, a replacement, an eviction or an unmount in
+    between changes nothing for it, and their slots are used again only afterwards.
     """
 
-    def __init__(self, base: Path) -> None:
-        self._encoder, self._tokenizer = _load_base(base)
-        linears = {name: m for name, m in self._encoder.named_modules() if isinstance(m, nn.Linear)}
-        self._shape = BaseShape(
-            {name: (module.in_features, module.out_features) for name, module in linears.items()},
-            self._encoder.config.hidden_size,
-            self._encoder.config.max_position_embeddings,
-        )
-        self._batch = threading.local()
-        for name, module in linears.items():
-            module.register_forward_hook(self._adding(name))
-        self._adapters: dict[str, Adapter] = {}
-        # A tokenizer's truncation is state inside it; one a length, never changed again, can be shared by threads.
-        self._truncating = lru_cache(maxsize=64)(self._truncating_at)
+    def __init__(self, base: Path, dtype: str = "float32", limits: Limits | None = None) -> None:
+        """`dtype` of the base and the adapters: "float32" or "bfloat16". Raises BaseUnusable."""
+        self._limits = limits or Limits()
+        self._encoder = Encoder(base, dtype, self._limits.pages)
+        self._models: OrderedDict[str, Mounted] = OrderedDict()  # least recently used first
+        self._lock = threading.Lock()
+        self.evictions = 0
 
     def mount(self, name: str, folder: Path, expect: Mapping[str, str] | None = None) -> None:
-        """Mount the adapter of `folder` under `name`, replacing what had the name. Raises AdapterRefused.
+        """Mount the adapter of `folder` under `name`, replacing what had the name. Raises AdapterRefused, EngineFull.
 
-        expect: sha256 by file name, see load_adapter.
+        expect: sha256 by file name, see load_adapter. What stands is evicted only for an adapter that is sound.
         """
-        self._adapters[name] = load_adapter(folder, self._shape, expect)
+        adapter = load_adapter(folder, self._encoder.shape, expect)
+        slot = self._take(adapter.layers)
+        mounted = Mounted(adapter.labels, adapter.max_tokens, adapter.weight, adapter.bias, slot)
+        with self._lock:
+            self._drop(name)
+            self._models[name] = mounted
 
     def unmount(self, name: str) -> None:
         """Forget `name`. Raises NotMounted."""
-        if self._adapters.pop(name, None) is None:
-            raise NotMounted(f"{name} is not mounted")
+        with self._lock:
+            if not self._drop(name):
+                raise NotMounted(f"{name} is not mounted")
 
     def mounted(self) -> list[str]:
-        return sorted(self._adapters)
+        return sorted(self._models)
+
+    @property
+    def resident_bytes(self) -> int:
+        """Of the adapters and heads of all mounted models."""
+        return sum(model.bytes for model in list(self._models.values()))
+
+    @contextmanager
+    def pinned(self, names: Sequence[str]) -> Iterator[list[Mounted]]:
+        """The models of `names`, kept as they are for as long as the block lasts. Raises NotMounted."""
+        with self._lock:
+            found = [self._models[name] if name in self._models else self._missing(name) for name in names]
+            for name, model in zip(names, found, strict=True):
+                model.users += 1
+                self._models.move_to_end(name)
+        try:
+            yield found
+        finally:
+            with self._lock:
+                for model in found:
+                    model.users -= 1
+                    self._free_unused(model)
+
+    @property
+    def hidden(self) -> int:
+        """Width of a pooled vector."""
+        return self._encoder.shape.hidden
 
     def classify(self, texts: Sequence[str], names: Sequence[str]) -> list[Answer]:
         """The answer of model `names[i]` to `texts[i]`, for every i. Raises NotMounted, ValueError."""
         if len(texts) != len(names):
             raise ValueError(f"{len(texts)} texts but {len(names)} model names; one name a text")
-        adapters = {name: self._adapter(name) for name in dict.fromkeys(names)}
-        tokens = self._tokenize(texts, [adapters[name] for name in names])
-        position = {name: at for at, name in enumerate(adapters)}
-        answers: list[Answer | None] = [None] * len(texts)
-        for rows in _batches([len(ids) for ids in tokens]):
-            rows.sort(key=lambda row: (position[names[row]], row))
-            segments = _segments([names[row] for row in rows], adapters)
-            for row, answer in zip(rows, self._forward([tokens[row] for row in rows], segments), strict=True):
-                answers[row] = answer
-        return [answer for answer in answers if answer is not None]
+        with self.pinned(names) as models:
+            rows = self.rows(texts, models)
+            return self.answers(rows, self.vectors(rows))
 
-    def _adapter(self, name: str) -> Adapter:
-        try:
-            return self._adapters[name]
-        except KeyError:
-            raise NotMounted(f"{name} is not mounted; mounted are {', '.join(self.mounted()) or 'none'}") from None
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """The bare base's mean-pooled vectors, each of length 1: float32 [texts, hidden] on the CPU."""
+        return torch.nn.functional.normalize(self.vectors(self.bare_rows(texts)), dim=-1)
 
-    def _tokenize(self, texts: Sequence[str], adapters: Sequence[Adapter]) -> list[list[int]]:
-        tokens: list[list[int]] = [[]] * len(texts)
-        for length in {adapter.max_tokens for adapter in adapters}:
-            rows = [row for row, adapter in enumerate(adapters) if adapter.max_tokens == length]
-            encodings = self._truncating(length).encode_batch([texts[row] for row in rows])
-            for row, encoding in zip(rows, encodings, strict=True):
-                tokens[row] = encoding.ids
-        return tokens
+    def rows(self, texts: Sequence[str], models: Sequence[Mounted]) -> list[Row]:
+        """Tokenize each text as its model wants it."""
+        rows: list[Row | None] = [None] * len(texts)
+        for length in {model.max_tokens for model in models}:
+            chosen = [i for i, model in enumerate(models) if model.max_tokens == length]
+            tokens = self._encoder.tokenize([texts[i] for i in chosen], length)
+            for i, ids in zip(chosen, tokens, strict=True):
+                rows[i] = Row(ids, models[i])
+        return [row for row in rows if row is not None]
 
-    def _truncating_at(self, length: int) -> Any:
-        from tokenizers import Tokenizer
+    def bare_rows(self, texts: Sequence[str]) -> list[Row]:
+        """Tokenize each text for the base without an adapter."""
+        return [Row(ids, None) for ids in self._encoder.tokenize(texts, EMBEDDED_TOKENS)]
 
-        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(length)
-        return tokenizer
+    def vectors(self, rows: Sequence[Row]) -> Tensor:
+        """The pooled vectors of rows whose models are pinned: float32 [rows, hidden] on the CPU."""
+        pooled = torch.empty(len(rows), self.hidden)
+        for batch in batches([len(row.tokens) for row in rows]):
+            slots = [model.slot if (model := rows[i].model) else None for i in batch]
+            pooled[batch] = self._encoder.pooled([rows[i].tokens for i in batch], slots).cpu()
+        return pooled
 
-    @torch.inference_mode()
-    def _forward(self, tokens: list[list[int]], segments: Segments) -> list[Answer]:
-        lengths = torch.tensor([len(ids) for ids in tokens])
-        ids = nn.utils.rnn.pad_sequence(
-            [torch.tensor(row) for row in tokens],
-            batch_first=True,
-            padding_value=self._encoder.config.pad_token_id or 0,
-        )
-        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-        self._batch.segments = segments
-        try:
-            states = self._encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        finally:
-            self._batch.segments = []
-        pooled = (states * mask[..., None]).sum(1) / lengths[:, None]
-        return [answer for rows, adapter in segments for answer in _answers(pooled[rows], adapter)]
+    def answers(self, rows: Sequence[Row], vectors: Tensor) -> list[Answer]:
+        """What the heads of the rows' models say of their vectors."""
+        return [_answer(row.model, vector) for row, vector in zip(rows, vectors, strict=True) if row.model]
 
-    def _adding(self, name: str) -> Any:
-        """A hook that adds to the output of module `name` [rows, …, out] what each segment's adapter says."""
+    def _take(self, layers: Layers) -> Slot:
+        """A slot, after evicting as many of the least recently used models as it needs. Raises EngineFull."""
+        with self._lock:
+            while True:
+                held = sum(model.bytes for model in self._models.values())
+                if len(self._models) < self._limits.models and held < self._limits.bytes:
+                    try:
+                        return self._encoder.slots.take(layers)
+                    except SlotsFull:
+                        pass
+                idle = next((name for name, model in self._models.items() if not model.users), None)
+                if idle is None:
+                    raise EngineFull(
+                        f"{len(self._models)} models are mounted and in use, {held} bytes; raise the limits"
+                    )
+                self._drop(idle)
+                self.evictions += 1
 
-        def add(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            for rows, adapter in getattr(self._batch, "segments", ()):
-                if matrices := adapter.layers.get(name):
-                    narrow = inputs[0][rows].flatten(0, -2) @ matrices[0]
-                    output[rows].view(-1, output.shape[-1]).addmm_(narrow, matrices[1])
-            return output
+    def _drop(self, name: str) -> bool:
+        model = self._models.pop(name, None)
+        if model is not None:
+            model.gone = True
+            self._free_unused(model)
+        return model is not None
 
-        return add
+    def _free_unused(self, model: Mounted) -> None:
+        if model.gone and not model.users:
+            self._encoder.slots.free(model.slot)
 
-
-def _load_base(folder: Path) -> tuple[Any, Any]:
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        encoder = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
-    except (OSError, ValueError, AttributeError) as cause:
-        raise BaseUnusable(f"{folder} cannot be loaded as a base: {cause}") from cause
-    for parameter in encoder.parameters():  # memory of its own, see adapters._own
-        parameter.requires_grad_(False)
-        parameter.data = parameter.data.clone()
-    return encoder.eval(), tokenizer
+    def _missing(self, name: str) -> Mounted:
+        raise NotMounted(f"{name} is not mounted; mounted are {', '.join(self.mounted()[:20]) or 'none'}")
 
 
-def _batches(lengths: list[int]) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Rows in batches of similar length, so that little is padding, each within BATCH_TOKENS."""
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
@@ -169,13 +216,6 @@ def _batches(lengths: list[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def _segments(names: list[str], adapters: dict[str, Adapter]) -> Segments:
-    """`names` is ordered by model; one slice a model."""
-    starts = [at for at in range(len(names)) if at == 0 or names[at] != names[at - 1]]
-    return [(slice(a, b), adapters[names[a]]) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]
-
-
-def _answers(pooled: Tensor, adapter: Adapter) -> Iterator[Answer]:
-    scores = torch.softmax(pooled @ adapter.weight + adapter.bias, dim=-1)
-    for winner, row in zip(scores.argmax(dim=-1).tolist(), scores.tolist(), strict=True):
-        yield Answer(adapter.labels[winner], dict(zip(adapter.labels, row, strict=True)))
+def _answer(model: Mounted, vector: Tensor) -> Answer:
+    scores = torch.softmax(vector @ model.weight + model.bias, dim=-1)
+    return Answer(model.labels[int(scores.argmax())], dict(zip(model.labels, scores.tolist(), strict=True)))

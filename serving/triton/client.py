@@ -40,13 +40,15 @@ class Reply:
     release_digest: str
 
 
-def ask(address: str, model: str, texts: Sequence[str], timeout: float = TIMEOUT) -> Reply:
+def ask(address: str, model: str, texts: Sequence[str], timeout: float = TIMEOUT, digest: str | None = None) -> Reply:
     """What model `tenant.task` says about `texts` in the region at `address` (http://host:port).
 
-    Raises RegionDown, ModelUnknown, RequestRefused, RequestFailed.
+    With `digest` only the release of that digest answers. Raises RegionDown, ModelUnknown, RequestRefused,
+    RequestFailed.
     """
     outputs = ("LABEL", "SCORES", "LABELS", "MODEL_VERSION", "RELEASE_DIGEST")
-    said = _infer(address, {"TEXT": texts, "MODEL": [model]}, outputs, timeout)
+    strict = {} if digest is None else {"DIGEST": [digest]}
+    said = _infer(address, {"TEXT": texts, "MODEL": [model], **strict}, outputs, timeout)
     return Reply(
         labels=_texts(said["LABEL"]),
         scores=said["SCORES"],
@@ -54,6 +56,11 @@ def ask(address: str, model: str, texts: Sequence[str], timeout: float = TIMEOUT
         model_version=_texts(said["MODEL_VERSION"])[0],
         release_digest=_texts(said["RELEASE_DIGEST"])[0],
     )
+
+
+def embed(address: str, texts: Sequence[str], timeout: float = TIMEOUT) -> "np.ndarray[Any, Any]":
+    """The resident base's own vectors of `texts`, each of length 1: float32 [texts, hidden]. Raises as `ask`."""
+    return _infer(address, {"TEXT": texts}, ("EMBEDDING",), timeout)["EMBEDDING"]
 
 
 def status(address: str, timeout: float = TIMEOUT) -> dict[str, Any]:
@@ -111,7 +118,12 @@ def _input(name: str, values: Sequence[str]) -> Any:
 
 
 def _named(message: str, address: str) -> RequestFailed:
-    kinds = {"no release answers": ModelUnknown, "the request failed inside": RequestFailed, "not ready": RegionDown}
+    kinds = {
+        "no release answers": ModelUnknown,
+        "does not answer with release": ModelUnknown,
+        "the request failed inside": RequestFailed,
+        "not ready": RegionDown,
+    }
     kind = next((kind for start, kind in kinds.items() if start in message), RequestRefused)
     return kind(f"{address}: {message}")
 

@@ -35,7 +35,7 @@ class RepositoryError(RuntimeError):
     """A region's repository is not in the state that this step needs; the message names folder and remedy."""
 
 
-def prepare(region_root: Path, base_name: str, base_folder: Path, trusted_keys: Path) -> None:
+def prepare(region_root: Path, base_name: str, base_folder: Path, trusted_keys: Path, dtype: str = "float32") -> None:
     """Lay out the region's folders and the resident base's model.
 
     The weights stay where they are: the model's configuration names their folder and digest, and the folder of the
@@ -49,6 +49,7 @@ def prepare(region_root: Path, base_name: str, base_folder: Path, trusted_keys: 
     parameters = {
         "BASE_FOLDER": str(base_folder.resolve()),
         "BASE_SHA256": base_digest(base_folder),
+        "DTYPE": dtype,
         "MODELS": str((region_root / "models").resolve()),
         "TRUSTED_KEYS": str(trusted_keys.resolve()),
     }
@@ -232,14 +233,15 @@ def _base_configuration(name: str, parameters: dict[str, str]) -> str:
         f"parameters {{ key: {json.dumps(key)} value: {{ string_value: {json.dumps(value)} }} }}\n"
         for key, value in parameters.items()
     )
-    # max_batch_size 0: requests are not merged, so a request's scores never depend on what came beside it.
+    # max_batch_size 0: the backend takes every request at once and batches by itself, across models.
     return f"""\
 name: {json.dumps(name)}
 backend: "python"
 max_batch_size: 0
 input [
   {{ name: "TEXT" data_type: TYPE_STRING dims: [-1] optional: true }},
-  {{ name: "MODEL" data_type: TYPE_STRING dims: [1] optional: true }}
+  {{ name: "MODEL" data_type: TYPE_STRING dims: [1] optional: true }},
+  {{ name: "DIGEST" data_type: TYPE_STRING dims: [1] optional: true }}
 ]
 output [
   {{ name: "LABEL" data_type: TYPE_STRING dims: [-1] }},
@@ -247,6 +249,7 @@ output [
   {{ name: "LABELS" data_type: TYPE_STRING dims: [-1] }},
   {{ name: "MODEL_VERSION" data_type: TYPE_STRING dims: [1] }},
   {{ name: "RELEASE_DIGEST" data_type: TYPE_STRING dims: [1] }},
+  {{ name: "EMBEDDING" data_type: TYPE_FP32 dims: [-1, -1] }},
   {{ name: "STATUS" data_type: TYPE_STRING dims: [1] }}
 ]
 instance_group [ {{ kind: KIND_CPU count: 1 }} ]

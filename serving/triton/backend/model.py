@@ -1,12 +1,17 @@
 """The resident base as a Triton model: tensors in, tensors out. models/<base>/1/model.py is one import of this.
 
-A request gives TEXT [n] and MODEL [1] (`tenant.task`); one that gives neither and asks for the output STATUS only
-gets JSON: {"base": digest, "models": Mounts.status()}. Requests are computed one by one.
+A request gives TEXT [n] and MODEL [1] (`tenant.task`), and DIGEST [1] where only that release may answer. One that
+asks for EMBEDDING alone gets the base's own vectors of TEXT; one that asks for STATUS alone gets JSON:
+{"base": digest, "models": Mounts.status()}. Requests are taken in at once and answered by the threads that compute,
+so the ones that wait share batches, whatever models they ask.
 """
 
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +20,9 @@ import torch
 import triton_python_backend_utils as pb
 
 from governance.custody.keys import TrustedKeys
-from serving.engine import Engine, base_digest
-from serving.triton.backend.mounts import ModelUnknown, Mounts
+from serving.engine import Answer, Engine, base_digest
+from serving.triton.backend.metrics import Metrics
+from serving.triton.backend.mounts import ModelUnknown, Mounts, Served
 
 ROWS_LIMIT = 1024
 TEXT_LIMIT = 100_000  # characters
@@ -29,55 +35,94 @@ class RequestRefused(ValueError):
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         given = {key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()}
-        torch.set_num_threads(int(os.environ.get("PEDIGREE_TRITON_THREADS", "1")))
         folder = Path(given["BASE_FOLDER"])
         if (found := base_digest(folder)) != given["BASE_SHA256"]:
             raise pb.TritonModelException(
                 f"the base in {folder} has digest {found}, configured is {given['BASE_SHA256']}; "
                 "restore its files, or prepare the region again"
             )
-        self._base = found
-        self._count = _counter("pedigree_requests", "Requests by model and outcome")
-        engine, trusted = Engine(folder), TrustedKeys(Path(given["TRUSTED_KEYS"]))
-        self._mounts = Mounts(engine, Path(given["MODELS"]), trusted, found, pb.Logger.log_info)
+        torch.set_num_threads(1)
+        engine = Engine(folder, given["DTYPE"])
+        self._base, self._metrics = found, Metrics(engine)
+        self._mounts = Mounts(
+            engine,
+            Path(given["MODELS"]),
+            TrustedKeys(Path(given["TRUSTED_KEYS"])),
+            found,
+            int(os.environ.get("PEDIGREE_TRITON_THREADS", "1")),
+            pb.Logger.log_info,
+            self._metrics,
+        )
         self._mounts.poll()
         self._mounts.follow()
 
-    def execute(self, requests: list[Any]) -> list[Any]:
-        return [self._respond(request) for request in requests]
+    def execute(self, requests: list[Any]) -> None:
+        for request in requests:
+            reply = partial(_send, request.get_response_sender())
+            try:
+                self._take(request, reply)
+            except Exception as fault:  # one request's fault must not end the server for all tenants
+                reply(self._refusal(fault))
 
     def finalize(self) -> None:
         self._mounts.stop()
 
-    def _respond(self, request: Any) -> Any:
+    def _take(self, request: Any, reply: Any) -> None:
+        wanted = set(request.requested_output_names())
+        if wanted == {"STATUS"}:
+            said = json.dumps({"base": self._base, "models": self._mounts.status()})
+            reply(pb.InferenceResponse([_strings("STATUS", [said])]))
+        elif wanted == {"EMBEDDING"}:
+            vectors = self._mounts.embed(_texts(request))
+            vectors.add_done_callback(lambda done: reply(self._when_done(done, _embedding)))
+        else:
+            began, model, digest = time.perf_counter(), _name(request, "MODEL"), _name(request, "DIGEST", "")
+            served, answers = self._mounts.ask(model, _texts(request), digest or None)
+
+            def outputs(answers: list[Answer]) -> list[Any]:
+                self._metrics.answered(model, time.perf_counter() - began)
+                return _answers(served, answers)
+
+            answers.add_done_callback(lambda done: reply(self._when_done(done, outputs)))
+
+    def _when_done(self, done: "Future[Any]", outputs: Any) -> Any:
         try:
-            if set(request.requested_output_names()) == {"STATUS"}:
-                said = json.dumps({"base": self._base, "models": self._mounts.status()})
-                return pb.InferenceResponse([_strings("STATUS", [said])])
-            return pb.InferenceResponse(self._answer(_model(request), _texts(request)))
-        except (RequestRefused, ModelUnknown) as refused:
-            self._count("", "refused")
-            return _error(str(refused), pb.TritonError.INVALID_ARG)
-        except Exception as fault:  # one request's fault must not end the server for all tenants
-            self._count("", "failed")
-            return _error(f"the request failed inside the region: {type(fault).__name__}: {fault}", None)
+            return pb.InferenceResponse(outputs(done.result()))
+        except Exception as fault:
+            return self._refusal(fault)
 
-    def _answer(self, model: str, texts: list[str]) -> list[Any]:
-        served, answers = self._mounts.classify(model, texts)
-        self._count(model, "answered")
-        return [
-            _strings("LABEL", [answer.label for answer in answers]),
-            pb.Tensor("SCORES", np.array([list(answer.scores.values()) for answer in answers], dtype=np.float32)),
-            _strings("LABELS", list(answers[0].scores)),
-            _strings("MODEL_VERSION", [served.release]),
-            _strings("RELEASE_DIGEST", [served.digest]),
-        ]
+    def _refusal(self, fault: Exception) -> Any:
+        known = isinstance(fault, RequestRefused | ModelUnknown)
+        self._metrics.failed("refused" if known else "failed")
+        if known:
+            error = pb.TritonError(str(fault), pb.TritonError.INVALID_ARG)
+        else:
+            error = pb.TritonError(f"the request failed inside the region: {type(fault).__name__}: {fault}")
+        return pb.InferenceResponse(output_tensors=[], error=error)
 
 
-def _model(request: Any) -> str:
-    given = _input(request, "MODEL")
+def _send(sender: Any, response: Any) -> None:
+    sender.send(response, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def _answers(served: Served, answers: Sequence[Answer]) -> list[Any]:
+    return [
+        _strings("LABEL", [answer.label for answer in answers]),
+        pb.Tensor("SCORES", np.array([list(answer.scores.values()) for answer in answers], dtype=np.float32)),
+        _strings("LABELS", list(answers[0].scores)),
+        _strings("MODEL_VERSION", [served.release]),
+        _strings("RELEASE_DIGEST", [served.digest]),
+    ]
+
+
+def _embedding(vectors: torch.Tensor) -> list[Any]:
+    return [pb.Tensor("EMBEDDING", vectors.numpy())]
+
+
+def _name(request: Any, name: str, otherwise: str | None = None) -> str:
+    given = _input(request, name, otherwise)
     if len(given) != 1:
-        raise RequestRefused(f"MODEL holds {len(given)} names; a request is for one model")
+        raise RequestRefused(f"{name} holds {len(given)} names; a request is for one model")
     return given[0]
 
 
@@ -93,9 +138,11 @@ def _texts(request: Any) -> list[str]:
     return texts
 
 
-def _input(request: Any, name: str) -> list[str]:
+def _input(request: Any, name: str, otherwise: str | None = None) -> list[str]:
     tensor = pb.get_input_tensor_by_name(request, name)
     if tensor is None:
+        if otherwise is not None:
+            return [otherwise]
         raise RequestRefused(f"input {name} is missing")
     values = tensor.as_numpy()
     if values.ndim != 1:
@@ -108,20 +155,3 @@ def _input(request: Any, name: str) -> list[str]:
 
 def _strings(name: str, values: list[str]) -> Any:
     return pb.Tensor(name, np.array([value.encode() for value in values], dtype=np.object_))
-
-
-def _error(message: str, code: Any) -> Any:
-    error = pb.TritonError(message) if code is None else pb.TritonError(message, code)
-    return pb.InferenceResponse(output_tensors=[], error=error)
-
-
-def _counter(name: str, description: str) -> Callable[[str, str], None]:
-    family = pb.MetricFamily(name=name, description=description, kind=pb.MetricFamily.COUNTER)
-    metrics: dict[tuple[str, str], Any] = {}
-
-    def count(model: str, outcome: str) -> None:
-        if (model, outcome) not in metrics:
-            metrics[model, outcome] = family.Metric(labels={"model": model, "outcome": outcome})
-        metrics[model, outcome].increment(1)
-
-    return count

@@ -5,17 +5,24 @@ Runs inside Triton, but knows no Triton.
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from governance.custody.canonical import sha256_document
 from governance.custody.keys import TrustedKeys
 from governance.custody.manifest import ReleaseManifest, release_digest
 from governance.custody.verify import ReleaseRefused, verify_release
-from serving.engine import Answer, Engine, NotMounted
+from serving.engine import Answer, Batcher, Engine, NotMounted, Row
 from serving.triton.repository import POINTER, RepositoryError, read_pointer
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 POLL_SECONDS = 0.15
+WARM_UP = "Is this the release that was promoted?"
 
 Log = Callable[[str], None]
 Stamp = tuple[tuple[int, int] | None, tuple[int, int] | None]
@@ -28,6 +35,7 @@ class Served:
     release: str
     digest: str
     mount: str
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -39,33 +47,61 @@ class Refused:
 
 
 class ModelUnknown(LookupError):
-    """No release of the model answers in this region."""
+    """No release of the model answers in this region, or not the one that was asked for."""
+
+
+class Observer(Protocol):
+    """Who counts what happens here."""
+
+    def batch(self, rows: Sequence[Row]) -> None: ...
+
+    def mount(self, outcome: str) -> None: ...
 
 
 class Mounts:
     """The models of one repository on one engine.
 
-    `poll` looks at every pointer once; `follow` does so in a thread until `stop`. A release is mounted before it
-    becomes the one that answers, and one that is refused changes nothing but `status`.
+    `poll` looks at every pointer once; `follow` does so in a thread until `stop`. A release is mounted and warm before
+    it becomes the one that answers, the one before stays resident beside it, and one that is refused changes nothing
+    but `status`. What the engine evicted is mounted again, verified again, when it is asked for.
     """
 
-    def __init__(self, engine: Engine, models: Path, trusted: TrustedKeys, base_sha256: str, log: Log) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        models: Path,
+        trusted: TrustedKeys,
+        base_sha256: str,
+        workers: int,
+        log: Log,
+        observer: Observer,
+    ) -> None:
         self._engine, self._models, self._trusted, self._base, self._log = engine, models, trusted, base_sha256, log
+        self._observer, self._batcher = observer, Batcher(engine, workers, observer.batch)
+        self._returning = ThreadPoolExecutor(1, thread_name_prefix="returning")
         self._seen: dict[str, Stamp] = {}
         self._served: dict[str, Served] = {}
+        self._before: dict[str, Served] = {}
         self._refused: dict[str, Refused] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def classify(self, name: str, texts: Sequence[str]) -> tuple[Served, list[Answer]]:
-        """What the release that answers for `tenant.task` says, and which release that is. Raises ModelUnknown."""
-        while now := self._served.get(name):
+    def ask(self, name: str, texts: Sequence[str], digest: str | None = None) -> tuple[Served, Future[list[Answer]]]:
+        """The release that answers for `tenant.task`, and what it will say. Raises ModelUnknown.
+
+        With `digest` that release answers or none: the live one, or the one before it.
+        """
+        while True:
+            now = self._find(name, digest)
             try:
-                return now, self._engine.classify(texts, [now.mount] * len(texts))
-            except NotMounted:  # switched between the two lines above
-                if self._served.get(name) == now:
-                    raise
-        raise ModelUnknown(f"no release answers for model {name[:100]!r} here; promote one, or ask for STATUS")
+                return now, self._batcher.classify(texts, now.mount)
+            except NotMounted:
+                if self._find(name, digest) == now:
+                    return now, self._returning.submit(self._answer_evicted, now, texts)
+
+    def embed(self, texts: Sequence[str]) -> "Future[Tensor]":
+        """The base's own vectors of `texts`, see Engine.embed."""
+        return self._batcher.embed(texts)
 
     def status(self) -> dict[str, dict[str, object]]:
         """Per model: `release` and `digest` that answer (or null), and `refused` {version, reason} (or null)."""
@@ -86,6 +122,8 @@ class Mounts:
         self._stopping.set()
         if self._thread:
             self._thread.join()
+        self._returning.shutdown()
+        self._batcher.close()
 
     def poll(self) -> None:
         """Bring every model to where its pointer says."""
@@ -95,6 +133,25 @@ class Mounts:
             if stamp != self._seen.get(name, (None, None)):
                 self._seen[name] = stamp
                 self._follow_pointer(name)
+
+    def _find(self, name: str, digest: str | None) -> Served:
+        now = self._served.get(name)
+        if now is None:
+            raise ModelUnknown(f"no release answers for model {name[:100]!r} here; promote one, or ask for STATUS")
+        if digest is None or digest == now.digest:
+            return now
+        if (before := self._before.get(name)) and before.digest == digest:
+            return before
+        raise ModelUnknown(f"{name} does not answer with release digest {digest[:64]}; it answers with {now.digest}")
+
+    def _answer_evicted(self, served: Served, texts: Sequence[str]) -> list[Answer]:
+        """Mount it again, beside the requests on other models, then answer."""
+        while True:
+            try:
+                return self._batcher.classify(texts, served.mount).result()
+            except NotMounted:
+                name, version = served.release.split("@")
+                self._mount(name, int(version), served.digest)
 
     def _loop(self) -> None:
         while not self._stopping.wait(POLL_SECONDS):
@@ -122,28 +179,43 @@ class Mounts:
                 version, digest = pointed
                 self._put_live(name, version, digest)
         except Exception as refused:  # whatever is wrong with one release, the others must still be followed
+            self._observer.mount("refused")
             self._refused[name] = Refused(version, str(refused))
             still = now.release if (now := self._served.get(name)) else "nothing"
             self._log(f"{name}: version {version} refused, {still} keeps answering: {refused}")
 
     def _put_live(self, name: str, version: int, digest: str) -> None:
-        folder = self._models / name / str(version)
-        manifest = verify_release(folder, self._trusted, name.replace(".", "/"), digest, self._base)
-        now = Served(manifest.release, release_digest(manifest), _mount_name(manifest))
-        if (wanted := f"{name}@{version}") != now.release:
-            raise ReleaseRefused(f"{folder} holds {now.release}, the pointer wants {wanted}")
-        self._engine.mount(now.mount, folder, {file.name: file.sha256 for file in manifest.files})
+        now = self._mount(name, version, digest)
+        self._batcher.classify([WARM_UP], now.mount).result()
         before, self._served[name] = self._served.get(name), now
         self._refused.pop(name, None)
         if before and before.mount != now.mount:
-            self._engine.unmount(before.mount)
+            self._forget(self._before.get(name), keep=(now, before))
+            self._before[name] = before
         self._log(f"{name}: {now.release} answers, digest {now.digest}")
+
+    def _mount(self, name: str, version: int, digest: str) -> Served:
+        """Verify the release of that version and mount it. Raises ReleaseRefused, AdapterRefused, EngineFull."""
+        folder = self._models / name / str(version)
+        manifest = verify_release(folder, self._trusted, name.replace(".", "/"), digest, self._base)
+        served = Served(manifest.release, release_digest(manifest), _mount_name(manifest), folder)
+        if (wanted := f"{name}@{version}") != served.release:
+            raise ReleaseRefused(f"{folder} holds {served.release}, the pointer wants {wanted}")
+        self._engine.mount(served.mount, folder, {file.name: file.sha256 for file in manifest.files})
+        self._observer.mount("mounted")
+        return served
 
     def _withdraw(self, name: str) -> None:
         self._refused.pop(name, None)
-        if before := self._served.pop(name, None):
-            self._engine.unmount(before.mount)
+        if live := self._served.pop(name, None):
+            self._forget(live)
+            self._forget(self._before.pop(name, None))
             self._log(f"{name}: withdrawn, nothing answers")
+
+    def _forget(self, served: Served | None, keep: Sequence[Served] = ()) -> None:
+        if served and served.mount not in {each.mount for each in keep}:
+            with suppress(NotMounted):  # evicted before
+                self._engine.unmount(served.mount)
 
 
 def _mount_name(manifest: ReleaseManifest) -> str:

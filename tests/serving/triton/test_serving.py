@@ -96,6 +96,40 @@ def test_a_switch_costs_no_request_and_a_rollback_gives_the_same_bits(region: Re
     assert after.release_digest == before.release_digest
 
 
+def test_a_request_may_name_the_release_that_must_answer(region: Region, put: Callable[..., Path]) -> None:
+    old, new = (
+        sha256_file(put(f"{INTENTS}@{number}", seed=seed) / "release.json") for number, seed in ((1, 1), (2, 3))
+    )
+    assert client.ask(region.address, INTENTS, TEXTS, digest=new).model_version == f"{INTENTS}@2"
+    assert client.ask(region.address, INTENTS, TEXTS, digest=old).model_version == f"{INTENTS}@1"
+    with pytest.raises(client.ModelUnknown, match=f"does not answer with release digest ffff.*answers with {new}"):
+        client.ask(region.address, INTENTS, TEXTS, digest="f" * 64)
+
+
+def test_the_base_gives_its_own_vectors(region: Region, base: Path) -> None:
+    vectors = client.embed(region.address, TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(vectors, Engine(base).embed(TEXTS).numpy(), atol=1e-5)
+
+
+def test_metrics_tell_requests_batches_and_what_is_resident(region: Region, put: Callable[..., Path]) -> None:
+    import httpx
+
+    put(f"{INTENTS}@1", seed=1)
+    client.ask(region.address, INTENTS, TEXTS)
+    told = httpx.get(f"http://127.0.0.1:{region.ports.metrics}/metrics").text
+    for line in (
+        f'pedigree_requests{{model="{INTENTS}",outcome="answered"}}',
+        f'pedigree_request_seconds_count{{model="{INTENTS}"}}',
+        "pedigree_batch_rows_count",
+        "pedigree_batch_models_count",
+        'pedigree_mounts{outcome="mounted"}',
+        "pedigree_resident_models",
+        "pedigree_resident_bytes",
+    ):
+        assert line in told, told
+
+
 def test_a_refused_version_leaves_the_old_one_answering_and_is_told(
     region: Region, put: Callable[..., Path], make_release: Callable[..., Path]
 ) -> None:

@@ -1,0 +1,138 @@
+"""Many requests, computed together: rows of like length share a forward pass, whatever models they ask.
+
+Nothing waits to be joined: what queued while the workers computed is the next batch.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from serving.engine.engine import Answer, Engine, Row
+
+MOST_ROWS = 32
+BUCKET_TOKENS = 16  # lengths that are padded to one
+
+OnBatch = Callable[[Sequence[Row]], None]
+
+
+class _Asked:
+    """Rows that belong together, until all of them are computed."""
+
+    def __init__(self, rows: Sequence[Row], hidden: int) -> None:
+        self.done: Future[Tensor] = Future()
+        self.vectors = torch.empty(len(rows), hidden)
+        self.left = len(rows)
+
+
+class _Waiting(NamedTuple):
+    row: Row
+    place: int
+    asked: _Asked
+
+    @property
+    def bucket(self) -> int:
+        return len(self.row.tokens) // BUCKET_TOKENS
+
+
+class Batcher:
+    """`workers` threads that compute what is submitted to them on one engine, oldest first.
+
+    Texts are tokenized by the thread that submits them, so the workers only compute. `on_batch` hears of each batch.
+    """
+
+    def __init__(self, engine: Engine, workers: int, on_batch: OnBatch = lambda rows: None) -> None:
+        self._engine, self._on_batch = engine, on_batch
+        self._waiting: list[_Waiting] = []
+        self._news = threading.Condition()
+        self._open = True
+        self._workers = [threading.Thread(target=self._work, name=f"compute-{i}", daemon=True) for i in range(workers)]
+        for worker in self._workers:
+            worker.start()
+
+    def classify(self, texts: Sequence[str], name: str) -> "Future[list[Answer]]":
+        """The answers of model `name`, which stays as it is until they are there. Raises NotMounted at once."""
+        pins = ExitStack()
+        rows = self._engine.rows(texts, pins.enter_context(self._engine.pinned([name] * len(texts))))
+        answered: Future[list[Answer]] = Future()
+
+        def finish(vectors: Future[Tensor]) -> None:
+            try:
+                answered.set_result(self._engine.answers(rows, vectors.result()))
+            except Exception as fault:
+                answered.set_exception(fault)
+            finally:
+                pins.close()
+
+        self._submit(rows).add_done_callback(finish)
+        return answered
+
+    def embed(self, texts: Sequence[str]) -> Future[Tensor]:
+        """The bare base's pooled vectors, see Engine.embed."""
+        normalized: Future[Tensor] = Future()
+
+        def finish(vectors: Future[Tensor]) -> None:
+            try:
+                normalized.set_result(torch.nn.functional.normalize(vectors.result(), dim=-1))
+            except Exception as fault:
+                normalized.set_exception(fault)
+
+        self._submit(self._engine.bare_rows(texts)).add_done_callback(finish)
+        return normalized
+
+    def close(self) -> None:
+        """Compute what waits, then end."""
+        with self._news:
+            self._open = False
+            self._news.notify_all()
+        for worker in self._workers:
+            worker.join()
+
+    def _submit(self, rows: Sequence[Row]) -> Future[Tensor]:
+        asked = _Asked(rows, self._engine.hidden)
+        with self._news:
+            self._waiting += [_Waiting(row, place, asked) for place, row in enumerate(rows)]
+            self._news.notify(len(rows))
+        return asked.done
+
+    def _work(self) -> None:
+        torch.set_num_threads(1)  # a thread each for several batches beats several threads for one (measured)
+        while batch := self._next():
+            self._compute(batch)
+
+    def _next(self) -> list[_Waiting]:
+        """The oldest row, and those behind it that are about as long; none when it is time to end."""
+        with self._news:
+            while not self._waiting:
+                if not self._open:
+                    return []
+                self._news.wait()
+            bucket = self._waiting[0].bucket
+            batch: list[_Waiting] = []
+            rest: list[_Waiting] = []
+            for each in self._waiting:
+                (batch if each.bucket == bucket and len(batch) < MOST_ROWS else rest).append(each)
+            self._waiting = rest
+            return batch
+
+    def _compute(self, batch: list[_Waiting]) -> None:
+        rows = [each.row for each in batch]
+        try:
+            self._on_batch(rows)
+            vectors = self._engine.vectors(rows)
+        except Exception as fault:
+            for asked in {id(each.asked): each.asked for each in batch}.values():
+                if not asked.done.done():
+                    asked.done.set_exception(fault)
+            return
+        for each, vector in zip(batch, vectors, strict=True):
+            each.asked.vectors[each.place] = vector
+            with self._news:
+                each.asked.left -= 1
+                last = each.asked.left == 0
+            if last and not each.asked.done.done():
+                each.asked.done.set_result(each.asked.vectors)

@@ -1,0 +1,69 @@
+"""What a region tells Prometheus through Triton's custom metrics. Names of models are bounded in number."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import triton_python_backend_utils as pb
+
+from serving.engine import Engine, Row
+
+MOST_MODELS = 1000  # more share the label `other`
+SECONDS = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0]
+ROWS = [1, 2, 4, 8, 16, 32]
+
+
+class Metrics:
+    """Requests, latency and outcome by model; size and mix of batches; what is resident."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._models: set[str] = set()
+        self._requests = _family("pedigree_requests", "Requests by model and outcome", "COUNTER")
+        self._seconds = _family("pedigree_request_seconds", "From arrival to answer, by model", "HISTOGRAM", SECONDS)
+        self._rows = _family("pedigree_batch_rows", "Rows of a batch", "HISTOGRAM", ROWS)
+        self._mix = _family("pedigree_batch_models", "Different models of a batch", "HISTOGRAM", ROWS)
+        self._resident = _family("pedigree_resident_models", "Models in slots", "GAUGE")
+        self._bytes = _family("pedigree_resident_bytes", "Bytes of their adapters and heads", "GAUGE")
+        self._evictions = _family("pedigree_evictions", "Models that made room for others", "GAUGE")
+        self._mounts = _family("pedigree_mounts", "Releases mounted and refused", "COUNTER")
+
+    def answered(self, model: str, seconds: float) -> None:
+        model = self._label(model)
+        self._requests(model=model, outcome="answered").increment(1)
+        self._seconds(model=model).observe(seconds)
+
+    def failed(self, outcome: str) -> None:
+        """`outcome`: refused or failed. What was asked for may be no model at all, so it is no label."""
+        self._requests(model="", outcome=outcome).increment(1)
+
+    def batch(self, rows: Sequence[Row]) -> None:
+        self._rows().observe(len(rows))
+        self._mix().observe(len({id(row.model) for row in rows}))
+
+    def mount(self, outcome: str) -> None:
+        """`outcome`: mounted or refused."""
+        self._mounts(outcome=outcome).increment(1)
+        self._evictions().set(self._engine.evictions)
+        self._resident().set(len(self._engine.mounted()))
+        self._bytes().set(self._engine.resident_bytes)
+
+    def _label(self, model: str) -> str:
+        if model not in self._models and len(self._models) >= MOST_MODELS:
+            return "other"
+        self._models.add(model)
+        return model
+
+
+def _family(name: str, description: str, kind: str, buckets: Sequence[float] | None = None) -> Callable[..., Any]:
+    """A function from labels to their metric, made when first asked for. It keeps the family, which must outlive it."""
+    family = pb.MetricFamily(name=name, description=description, kind=getattr(pb.MetricFamily, kind))
+    metrics: dict[tuple[tuple[str, str], ...], Any] = {}
+
+    def metric(**labels: str) -> Any:
+        key = tuple(sorted(labels.items()))
+        if key not in metrics:
+            given = {} if buckets is None else {"buckets": list(buckets)}
+            metrics[key] = family.Metric(labels=labels, **given)
+        return metrics[key]
+
+    return metric
