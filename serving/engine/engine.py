@@ -6,16 +6,16 @@ A batch may mix models. What a row gets depends on its model and its text alone,
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from serving.engine.adapters import load_adapter
+from serving.engine.adapters import Adapter, load_adapter
 from serving.engine.encoder import Encoder
-from serving.engine.slots import Layers, Slot, SlotsFull
+from serving.engine.slots import Slot, SlotsFull
 
 EMBEDDED_TOKENS = 256  # what the base was trained on
 BATCH_TOKENS = 4096  # rows × padded length of one forward pass; larger gains nothing on a CPU
@@ -60,7 +60,7 @@ class Mounted:
     bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.bytes = self.slot.bytes + 4 * (self.weight.numel() + self.bias.numel())
+        self.bytes = self.slot.bytes + self.weight.nbytes + self.bias.nbytes
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Engine:
         expect: sha256 by file name, see load_adapter. What stands is evicted only for an adapter that is sound.
         """
         adapter = load_adapter(folder, self._encoder.shape, expect)
-        slot = self._take(adapter.layers)
+        slot = self._take(adapter)
         mounted = Mounted(adapter.labels, adapter.max_tokens, adapter.weight, adapter.bias, slot)
         with self._lock:
             self._drop(name)
@@ -171,21 +171,18 @@ class Engine:
         """What the heads of the rows' models say of their vectors."""
         return [_answer(row.model, vector) for row, vector in zip(rows, vectors, strict=True) if row.model]
 
-    def _take(self, layers: Layers) -> Slot:
+    def _take(self, adapter: Adapter) -> Slot:
         """A slot, after evicting as many of the least recently used models as it needs. Raises EngineFull."""
+        size = self._encoder.slots.size(adapter.layers) + adapter.weight.nbytes + adapter.bias.nbytes
         with self._lock:
             while True:
-                held = sum(model.bytes for model in self._models.values())
-                if len(self._models) < self._limits.models and held < self._limits.bytes:
-                    try:
-                        return self._encoder.slots.take(layers)
-                    except SlotsFull:
-                        pass
+                held = self.resident_bytes
+                if len(self._models) < self._limits.models and held + size <= self._limits.bytes:
+                    with suppress(SlotsFull):
+                        return self._encoder.slots.take(adapter.layers)
                 idle = next((name for name, model in self._models.items() if not model.users), None)
                 if idle is None:
-                    raise EngineFull(
-                        f"{len(self._models)} models are mounted and in use, {held} bytes; raise the limits"
-                    )
+                    raise EngineFull(f"all {len(self._models)} mounted models ({held} bytes) are in use; raise limits")
                 self._drop(idle)
                 self.evictions += 1
 

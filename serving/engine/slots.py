@@ -74,8 +74,7 @@ class Slots:
 
         Modules without pools, such as a pooler that nobody asks, are left out.
         """
-        dtype = next(iter(self._linears.values())).weight.dtype
-        layers = {name: (a.to(dtype), b.to(dtype)) for name, (a, b) in layers.items() if name in self._linears}
+        layers = self._stored(layers)
         rank = max((a.shape[1] for a, _ in layers.values()), default=0)
         with self._lock:
             pages, recycled = self._reserve(rank)
@@ -90,6 +89,10 @@ class Slots:
             for name in self._pools.keys() - layers.keys():
                 self._pools[name].b[pages] = 0
         return Slot(pages, frozenset(layers), sum(a.nbytes + b.nbytes for a, b in layers.values()))
+
+    def size(self, layers: Layers) -> int:
+        """Bytes that `layers` take once they are in a slot."""
+        return sum(a.nbytes + b.nbytes for a, b in self._stored(layers).values())
 
     def free(self, slot: Slot) -> None:
         """Hand the pages of `slot` back."""
@@ -113,6 +116,10 @@ class Slots:
             yield
         finally:
             self._here.batch = None
+
+    def _stored(self, layers: Layers) -> dict[str, tuple[Tensor, Tensor]]:
+        dtype = next(iter(self._linears.values())).weight.dtype
+        return {name: (a.to(dtype), b.to(dtype)) for name, (a, b) in layers.items() if name in self._linears}
 
     def _reserve(self, rank: int) -> tuple[Tensor, bool]:
         if rank > self.free_pages:
