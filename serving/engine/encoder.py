@@ -1,6 +1,6 @@
 """The resident base: token ids to pooled vectors, with each row's adapter applied from its slot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ class Encoder:
         self._model.pooler = None  # the mean of the states is asked for, never the pooler
         self.slots = Slots({name: linear for name, linear in linears.items() if not name.startswith("pooler.")}, pages)
         self._truncating = lru_cache(maxsize=64)(self._truncating_at)
+
+    def parameters(self) -> Iterator[Tensor]:
+        """The base's weights."""
+        return self._model.parameters()
 
     def tokenize(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Token ids of each text, special tokens included, cut at `max_tokens`."""

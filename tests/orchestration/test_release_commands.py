@@ -59,14 +59,16 @@ def test_a_name_that_nobody_declared_is_said_in_a_sentence(typed: Typed, words: 
     assert answer.exit_code == 1 and said in " ".join(answer.output.split()) and "Traceback" not in answer.output
 
 
-def test_a_rollback_to_an_unsigned_release_is_a_failed_run_with_its_reason(typed: Typed, settings: Settings) -> None:
+def test_a_rollback_to_a_release_that_was_never_built_is_a_failed_run_with_its_reason(
+    typed: Typed, settings: Settings
+) -> None:
     answer = typed("rollback", "loomworks/log-triage", "--to", 1, *MOVE, "--region", "mumbai")
     assert answer.exit_code == 1
-    assert "mumbai: FAILURE" in answer.output and "has no signed_artifact" in " ".join(answer.output.split())
+    assert "mumbai: FAILURE" in answer.output and "Nonexistent partition" in " ".join(answer.output.split())
     (run,) = runs_of(settings.dagster_url, {"dagster/partition/region": "mumbai"})
     told = io.StringIO()
     (again,) = wait_for_runs(Console(file=told), settings.dagster_url, {"the rollback": run.run_id}).values()
-    assert again.status == "FAILURE" and any("has no signed_artifact" in error for error in again.errors)
+    assert again.status == "FAILURE" and any("Nonexistent partition" in error for error in again.errors)
 
 
 def test_the_demo_names_what_the_sensor_never_launched(settings: Settings) -> None:
