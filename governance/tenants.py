@@ -28,10 +28,14 @@ class Region(Declared):
 
 
 class Base(Declared):
-    """Resident foundation weights: a Python package that carries them, a local path, or a hub id."""
+    """Resident foundation weights: a Python package that carries them, a local path, or a hub id.
+
+    `dtype`: in which they are served, and so in which the gate measures.
+    """
 
     package: str | None = None
     path: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
     @model_validator(mode="after")
     def one_source(self) -> "Base":

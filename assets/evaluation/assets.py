@@ -54,9 +54,18 @@ def validation_report(
             opponents[role] = Contender(str(each.release), folder / str(each.release), adapter)
         fetch_files(store, read_passed(store, lora_adapter), folder / "candidate")
         candidate = Contender(str(release), folder / "candidate", lora_adapter.sha256)
-        base = base_folder(company.bases[model.base])
+        base = company.bases[model.base]
         report = evaluate(
-            candidate, opponents, parts.evaluation, golden, parts.train, model, base, out, context.log.info
+            candidate,
+            opponents,
+            parts.evaluation,
+            golden,
+            parts.train,
+            model,
+            base_folder(base),
+            out,
+            context.log.info,
+            base.dtype,
         )
         # This version counts only once the release is signed: it is read through the signed bundle.
         pq.write_table(grow(golden, parts.evaluation, str(release)), out / "golden.parquet")

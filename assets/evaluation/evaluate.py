@@ -53,19 +53,20 @@ def evaluate(
     base: Path,
     out: Path,
     log: Log,
+    dtype: str = "float32",
 ) -> GateReport:
     """Judge `candidate` and write report.json, report.md and pictures to `out`.
 
     champions: role → contender; none for a first release, which must beat the frozen base with a linear head fitted on
-    `train`. held_out, golden: see governance.gate.golden.judge_sets. Raises EvaluationRefused, GoldenUnusable,
-    AdapterRefused.
+    `train`. held_out, golden: see governance.gate.golden.judge_sets. dtype: in which the base is served. Raises
+    EvaluationRefused, GoldenUnusable, AdapterRefused.
     """
     from serving.engine import Engine, base_digest
 
     sets = judge_sets(golden, held_out)
     _require_rows(sets, train)
     opponents = _once_each(champions)
-    engine = Engine(base)
+    engine = Engine(base, dtype)
     for contender in (candidate, *opponents.values()):
         engine.mount(contender.name, contender.folder)
     said = _answers(engine, candidate, sets, log)
@@ -85,7 +86,7 @@ def evaluate(
         latency=measure_latency(engine, candidate, opponents, sets, model.gate.latency_ratio, log),
         bias=measure_bias(engine, candidate, sets, said, model.gate.bias, log),
         label_drift=_drift(sets, against) if opponents else None,
-        environment=_environment(),
+        environment=_environment(dtype),
     )
     truth = {name: _column(table, "label") for name, table in sets.items()}
     publish_report(report, truth, said, [drawn for _, drawn in results], out)
@@ -216,11 +217,11 @@ def _described(name: str, table: pa.Table) -> doc.EvaluationSet:
     )
 
 
-def _environment() -> dict[str, str | int]:
+def _environment(dtype: str) -> dict[str, str | int]:
     import torch
 
     return {
-        "engine": "CPU, float32",
+        "engine": f"{'CUDA' if torch.cuda.is_available() else 'CPU'}, {dtype}",
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),

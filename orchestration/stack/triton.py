@@ -55,8 +55,8 @@ def resident_base(company: Company) -> str:
 
 def _prepare(settings: Settings, base: str, root: Path) -> None:
     _preflight(location())
-    folder = base_folder(settings.company().bases[base])
-    repository.prepare(root, base, folder, trusted_keys(settings.keys_dir).folder)
+    declared = settings.company().bases[base]
+    repository.prepare(root, base, base_folder(declared), trusted_keys(settings.keys_dir).folder, declared.dtype)
 
 
 @cache
