@@ -132,7 +132,7 @@ class Mounts:
             stamp = self._stamp(name)
             if stamp != self._seen.get(name, (None, None)):
                 self._seen[name] = stamp
-                self._follow_pointer(name)
+                self.follow_model(name)
 
     def _find(self, name: str, digest: str | None) -> Served:
         now = self._served.get(name)
@@ -169,7 +169,8 @@ class Mounts:
             pointed = None
         return _identity(pointer), _identity(pointer.with_name(str(pointed[0]))) if pointed else None
 
-    def _follow_pointer(self, name: str) -> None:
+    def follow_model(self, name: str) -> None:
+        """Bring one model to where its pointer says; what is wrong with it is told by `status`."""
         version = None
         try:
             pointed = read_pointer(self._models / name / POINTER)

