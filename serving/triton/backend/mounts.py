@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from governance.custody.canonical import sha256_document
 from governance.custody.keys import TrustedKeys
@@ -25,7 +25,15 @@ POLL_SECONDS = 0.15
 WARM_UP = "Is this the release that was promoted?"
 
 Log = Callable[[str], None]
-Stamp = tuple[tuple[int, int] | None, tuple[int, int] | None]
+Identity = tuple[int, int] | None
+
+
+class Stamp(NamedTuple):
+    """How a model's pointer, and the folder of the version that it names, lay on the disk."""
+
+    pointer: Identity = None
+    version: int | None = None
+    folder: Identity = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,6 @@ class Served:
     release: str
     digest: str
     mount: str
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class Mounts:
         names = {folder.name for folder in self._models.iterdir() if "." in folder.name.strip(".")}
         for name in sorted(names | self._served.keys() | self._refused.keys()):
             stamp = self._stamp(name)
-            if stamp != self._seen.get(name, (None, None)):
+            if stamp != self._seen.get(name, Stamp()):
                 self._seen[name] = stamp
                 self.follow_model(name)
 
@@ -161,13 +168,14 @@ class Mounts:
                 self._log(f"the pointers in {self._models} could not be read: {error}")
 
     def _stamp(self, name: str) -> Stamp:
-        """Changes when the pointer or the folder that it names does, so a repaired release is tried again."""
-        pointer = self._models / name / POINTER
-        try:
-            pointed = read_pointer(pointer)
-        except (RepositoryError, OSError, UnicodeDecodeError):
-            pointed = None
-        return _identity(pointer), _identity(pointer.with_name(str(pointed[0]))) if pointed else None
+        """Changes when the pointer or the folder that it names does, so a repaired release is tried again.
+
+        Two looks at the disk for a model that stands still: thousands are looked at several times a second.
+        """
+        path = self._models / name / POINTER
+        pointer, known = _identity(path), self._seen.get(name)
+        version = known.version if known and known.pointer == pointer else _pointed_version(path)
+        return Stamp(pointer, version, _identity(path.with_name(str(version))) if version else None)
 
     def follow_model(self, name: str) -> None:
         """Bring one model to where its pointer says; what is wrong with it is told by `status`."""
@@ -199,7 +207,7 @@ class Mounts:
         """Verify the release of that version and mount it. Raises ReleaseRefused, AdapterRefused, EngineFull."""
         folder = self._models / name / str(version)
         manifest = verify_release(folder, self._trusted, name.replace(".", "/"), digest, self._base)
-        served = Served(manifest.release, release_digest(manifest), _mount_name(manifest), folder)
+        served = Served(manifest.release, release_digest(manifest), _mount_name(manifest))
         if (wanted := f"{name}@{version}") != served.release:
             raise ReleaseRefused(f"{folder} holds {served.release}, the pointer wants {wanted}")
         self._engine.mount(served.mount, folder, {file.name: file.sha256 for file in manifest.files})
@@ -223,7 +231,15 @@ def _mount_name(manifest: ReleaseManifest) -> str:
     return f"{manifest.release}#{sha256_document([file.sha256 for file in manifest.files])[:16]}"
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _pointed_version(pointer: Path) -> int | None:
+    try:
+        pointed = read_pointer(pointer)
+    except (RepositoryError, OSError, UnicodeDecodeError):
+        return None
+    return pointed[0] if pointed else None
+
+
+def _identity(path: Path) -> Identity:
     try:
         found = path.stat()
     except OSError:
