@@ -14,7 +14,7 @@ from pathlib import Path
 from serving.triton.install import server_folder
 
 HOST = "127.0.0.1"
-THREADS = "1"  # a region's forward pass; on two cores one thread each for two regions beat two threads for one
+THREADS = "1"  # that compute in a region, a batch each; locally three regions share the cores
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_MEMORY_MIN = 64 << 20  # the Python backend takes 1 MiB a stub at first, and grows with large requests
 
