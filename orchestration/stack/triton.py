@@ -1,6 +1,7 @@
 """Triton: one process a region, with the resident base loaded. How it is started is serving/triton/server.py's."""
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ def part(settings: Settings, region: str, ports: Mapping[str, int]) -> Part:
     command = server.command(root, base, server.Ports(**ports), location())
     return Part(
         name=part_name(region),
-        command=[*command, f"--backend-config=python,shm-region-prefix-name={shared_memory}"],
+        command=[sys.executable, "-m", "serving.triton.keep", shared_memory, *command],
         environment=server.environment(location()),
         address=address(ports),
         ready=lambda started: client.is_ready(address(ports), timeout=3),
