@@ -1,4 +1,4 @@
-"""A region answers again by itself after its server or its backend was killed, and leaves nothing when it is stopped."""
+"""A region answers again by itself after its server or its backend was killed; stopped, it leaves nothing."""
 
 import signal
 import subprocess
