@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from governance.custody.canonical import sha256_file
@@ -270,7 +271,10 @@ def test_after_kill_nine_a_new_server_answers_and_a_clean_stop_leaves_no_shared_
 ) -> None:
     put(f"{INTENTS}@2", seed=3)
     before = client.ask(region.address, INTENTS, TEXTS)
+    assert region.process is not None
+    backends = psutil.Process(region.process.pid).children(recursive=True)
     region.end(signal.SIGKILL)
+    assert not psutil.wait_procs(backends, timeout=10)[1], "a backend outlived its server"
     for name in region.shared_memory():
         (Path("/dev/shm") / name).unlink()
     region.start()
