@@ -26,8 +26,8 @@ from orchestration.tracing import trace_region
 from serving.triton.client import ask
 
 STATE = ".pedigree/demo"
-FIRST_ROWS = 3500  # six of ten subjects judge: more than 2,000 evaluation rows
-LATER_ROWS = 1200
+FIRST_ROWS = 3300  # two thirds of the subjects judge: more than 2,000 evaluation rows
+LATER_ROWS = 900
 QUESTIONS = {
     "northbank.support-intents": "I lost my card on the train, please block it",
     "stclare.triage-notes": "Chest pain radiating to the left arm since this morning, sweating",
