@@ -51,6 +51,10 @@ class Adapter:
     weight: "Tensor"
     bias: "Tensor"
 
+    @property
+    def rank(self) -> int:
+        return max((a.shape[1] for a, _ in self.layers.values()), default=0)
+
 
 @dataclass(frozen=True)
 class BaseShape:

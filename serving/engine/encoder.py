@@ -30,6 +30,11 @@ class Encoder:
         self.slots = Slots({name: linear for name, linear in linears.items() if not name.startswith("pooler.")}, pages)
         self._truncating = lru_cache(maxsize=64)(self._truncating_at)
 
+    @property
+    def device(self) -> str:
+        """cpu or cuda."""
+        return str(self._model.device.type)
+
     def parameters(self) -> Iterator[Tensor]:
         """The base's weights."""
         return self._model.parameters()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from serving.engine import AdapterRefused, Answer, BaseUnusable, Engine, NotMounted
+from serving.engine.engine import BATCH_TOKENS
 
 MODELS: list[dict[str, Any]] = [
     {"rank": 1, "targets": ("query",), "max_tokens": 16},
@@ -85,7 +86,7 @@ def test_a_mixed_padded_batch_equals_peft_row_by_row(
 def test_answers_keep_the_order_of_the_texts_over_many_batches(
     engine: Engine, trained: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.engine.engine.BATCH_TOKENS", 256)
+    monkeypatch.setitem(BATCH_TOKENS, "cpu", 256)
     shuffle = random.Random(3)
     texts = [" ".join(shuffle.choices(WORDS, k=shuffle.randrange(1, 30))) for _ in range(60)]
     names = [f"m{shuffle.randrange(4)}" for _ in texts]

@@ -64,6 +64,14 @@ def test_what_is_in_use_is_neither_evicted_nor_overwritten(base: Path, folders: 
     assert engine.mounted() == ["b"]
 
 
+def test_what_is_too_large_for_the_limits_evicts_nobody(base: Path, folders: list[Path]) -> None:
+    engine = Engine(base, limits=Limits(bytes=500_000))
+    engine.mount("a", folders[1])
+    with pytest.raises(EngineFull, match=r"takes 13[0-9]{5} bytes and 8 pages"):
+        engine.mount("wide", folders[0])
+    assert engine.mounted() == ["a"]
+
+
 def test_a_recycled_slot_keeps_nothing_of_its_last_owner(base: Path, folders: list[Path]) -> None:
     fresh, used = Engine(base), Engine(base, limits=Limits(pages=8))
     fresh.mount("a", folders[1])
