@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ def arguments(description: str) -> argparse.Namespace:
 def publish(name: str, args: argparse.Namespace, measures: Mapping[str, float], rows: Sequence[Row]) -> None:
     """Print `rows` and `measures` as tables; write the whole to `args.json` where it is given."""
     console = Console()
-    if rows:
-        console.print(_table(name, rows))
+    for _, alike in groupby(rows, key=tuple):  # a table for rows of the same columns, or none could be read
+        console.print(_table(name, list(alike)))
     console.print(_table("measures", [{"measure": key, "value": value} for key, value in measures.items()]))
     if args.json is not None:
         document = {
