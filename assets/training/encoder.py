@@ -20,7 +20,6 @@ from serving.engine.base import BaseUnusable
 from serving.engine.parallel import side_by_side
 
 EVALUATION_BATCH = 32
-MIXED = 16
 
 
 @dataclass
@@ -86,17 +85,9 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list
 
 
 def batches(tokens: Sequence[list[int]], size: int, pad: int, order: torch.Generator | None = None) -> list[Batch]:
-    """Batches of texts of like length, so that little is padded; with `order`, drawn and arranged at random.
-
-    Then lengths are sorted only among MIXED batches' worth of texts: short ones must not always meet the same company.
-    """
-    drawn = range(len(tokens)) if order is None else torch.randperm(len(tokens), generator=order).tolist()
-    span = len(tokens) if order is None else MIXED * size
-    by_length = [
-        row
-        for start in range(0, len(tokens), max(1, span))
-        for row in sorted(drawn[start : start + span], key=lambda row: len(tokens[row]))
-    ]
+    """Batches of texts of like length, so that little is padded; with `order`, drawn and arranged at random."""
+    shuffled = range(len(tokens)) if order is None else torch.randperm(len(tokens), generator=order).tolist()
+    by_length = sorted(shuffled, key=lambda row: len(tokens[row]))  # stable: chance decides among equals
     groups = [by_length[start : start + size] for start in range(0, len(by_length), size)]
     if order is not None:
         groups = [groups[i] for i in torch.randperm(len(groups), generator=order).tolist()]
