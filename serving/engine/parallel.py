@@ -1,4 +1,4 @@
-"""Forward passes side by side, one thread each: on two cores two batches spare the threads of one waiting for each other."""
+"""Forward passes side by side, one thread each, so that no thread waits for another at every product."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
