@@ -5,22 +5,26 @@ Dagster nor MLflow: their run ids come from the signed provenance.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from governance.custody.blobs import CENTRAL_BUCKET, Ref, blob_ref, read_blob
 from governance.custody.canonical import CHUNK
 from governance.custody.keys import KeyRefused, PublicKey, TrustedKeys, key_id
-from governance.custody.live import LivePointer, read_live
 from governance.custody.manifest import MANIFEST, STAGES, ReleaseManifest, parse_manifest
 from governance.custody.records import Record, pointed, read_record, tombstone_key
 from governance.custody.sbom import lock_digest, packages_of
-from governance.custody.signature import SIGNATURE, signed_files
+from governance.custody.signature import SIGNATURE, signed_files, signer_of
 from governance.custody.store import NotFound, ObjectStore, StoreError
 from governance.custody.verify import ATTESTATION_FILES, RELEASE_FILES, SIGNED_FILES, attested, check_signed
 from governance.gate.report import GateRefused, require_passed
 from governance.tenants import Release
+from governance.trust.client import View, refresh
+from governance.trust.live import LivePointer, live_pointer
+from governance.trust.releases import read_release
+from governance.trust.roles import release_path
 
 LINE = tuple(reversed(STAGES))
 
@@ -71,7 +75,12 @@ class _Line:
     store: ObjectStore
     manifest: ReleaseManifest
     digest: str
-    key: PublicKey
+    keys: Sequence[PublicKey]
+
+    @property
+    def key(self) -> PublicKey:
+        """The one of the tenant's keys that signed it; the present one until the signature was read."""
+        return self.keys[0]
 
     @property
     def release(self) -> Release:
@@ -85,24 +94,27 @@ def trace(
 
     `answer`: what the region's Triton replied, `model_version` and `release_digest`; None where it was not asked.
     """
+    view: View | None = None
     pointer: LivePointer | None = None
+    links: list[TraceNode] = []
     try:
-        live = read_live(store, tenant, task, region, trusted)
-        pointer = live.pointer if live else None
-        links = [_pointer(pointer)]
+        view = refresh(store, trusted)
+        links.append(_trust(view))
+        pointer = live_pointer(view, f"{tenant}/{task}", region)
+        links.append(_pointer(pointer))
     except REFUSALS as refused:
-        links = [TraceNode("live pointer", region, False, _sentence(refused))]
+        links.append(TraceNode("live pointer", region, False, _sentence(refused)))
     if answer is not None:
         links.insert(0, _answer(answer, pointer))
     if pointer:
-        links.append(trace_release(store, pointer.release, pointer.digest, trusted))
+        links.append(trace_release(store, pointer.release, pointer.digest, trusted, view))
     elif answer is not None:
-        links.append(trace_release(store, answer["model_version"], answer["release_digest"], trusted))
+        links.append(trace_release(store, answer["model_version"], answer["release_digest"], trusted, view))
     return TraceNode("model", f"{tenant}/{task} in {region}", children=tuple(links))
 
 
-def trace_release(store: ObjectStore, release: str, digest: str, trusted: TrustedKeys) -> TraceNode:
-    """The line of release `tenant.task@N`, from its digest back to the deliveries."""
+def trace_release(store: ObjectStore, release: str, digest: str, trusted: TrustedKeys, view: View | None) -> TraceNode:
+    """The line of release `tenant.task@N`, from its digest back to the deliveries. view: None if it cannot be had."""
     value = f"{release} {digest}"
     try:
         tenant = Release.parse(release).tenant
@@ -113,7 +125,8 @@ def trace_release(store: ObjectStore, release: str, digest: str, trusted: Truste
     except REFUSALS as refused:
         return TraceNode("release", value, False, _sentence(refused))
     base = TraceNode("base", f"{manifest.base.name} {manifest.base.sha256}")
-    return TraceNode("release", value, children=(*_signed(line), base, _stage(line, 0)))
+    vouched = (_vouched(view, line),) if view else ()
+    return TraceNode("release", value, children=(*vouched, *_signed(line), base, _stage(line, 0)))
 
 
 def render(node: TraceNode) -> tuple[str, list[Any]]:
@@ -142,6 +155,20 @@ def _answer(answer: dict[str, str], pointer: LivePointer | None) -> TraceNode:
     return TraceNode("answer", value)
 
 
+def _trust(view: View) -> TraceNode:
+    roles = [f"{role} {version} until {until}" for role, (version, until) in view.versions().items()]
+    return TraceNode("trust repository", roles[0], True, "; ".join(roles[1:]))
+
+
+def _vouched(view: View, line: _Line) -> TraceNode:
+    def check() -> str:
+        if (vouched := read_release(view, line.release)).digest != line.digest:
+            raise BrokenLink(f"the tenant vouches for release digest {vouched.digest}")
+        return f"by {line.release.tenant}, with {len(vouched.files)} files"
+
+    return _link("vouched for", release_path(line.release), check)
+
+
 def _pointer(pointer: LivePointer | None) -> TraceNode:
     if pointer is None:
         return TraceNode("live pointer", "none", False, "no release was promoted here; materialize promoted_model")
@@ -155,6 +182,8 @@ def _signed(line: _Line) -> tuple[TraceNode, ...]:
         files = read_record(line.store, pointed(line.store, line.release, "signed_artifact")).files
     except REFUSALS as refused:
         return (TraceNode("signed_artifact", str(line.release), False, _sentence(refused)),)
+    with suppress(*REFUSALS):  # the signature's own link says why
+        line = replace(line, keys=[signer_of(read_blob(line.store, files[SIGNATURE]), line.keys)])
     return (
         _link("signature", f"key {key_id(line.key)}", lambda: _check_signature(line, files)),
         _gate(line, files),

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from assets.deployment.promote import PROBE, RegionHome
 from governance.custody.keys import trusted_keys
-from governance.custody.live import LivePointer, LiveRefused, read_live
 from governance.custody.store import ObjectStore
 from governance.custody.verify import ReleaseRefused, verify_release
 from governance.tenants import Company, Release
+from governance.trust.errors import TrustRefused
+from governance.trust.live import LivePointer, read_live
 from serving.engine.base import base_digest, base_folder
 from serving.triton import repository
 from serving.triton.client import RequestFailed, ask
@@ -41,11 +42,11 @@ def observe(store: ObjectStore, company: Company, keys_dir: Path, home: RegionHo
     for tenant, task, model in company.each_model():
         try:
             live = read_live(store, tenant, task, home.name, trusted_keys(keys_dir))
-        except LiveRefused as refused:
+        except TrustRefused as refused:
             seen.append(Observed(f"{tenant}/{task}", "nothing trusted", "not asked", "", str(refused)))
             continue
         if live:
-            seen.append(observe_model(home, keys_dir, live.pointer, bases[model.base]))
+            seen.append(observe_model(home, keys_dir, live, bases[model.base]))
     return seen
 
 

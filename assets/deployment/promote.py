@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from governance.custody.keys import promotion_key, trusted_keys
-from governance.custody.live import Live, LivePointer, read_live, write_live
+from governance.custody.keys import trusted_keys
 from governance.custody.records import Record, fetch_files, pointed, read_record
 from governance.custody.store import ObjectStore
 from governance.custody.verify import verify_release
 from governance.gate.verdict import require_gate
 from governance.tenants import Release
+from governance.trust.live import LivePointer, read_live, write_live
 from serving.triton import repository
 from serving.triton.client import Reply, RequestFailed, ask
 
@@ -57,8 +57,8 @@ def promote(
     """Verify, stage, publish the live pointer, switch, probe; the region's old version answers until the switch.
 
     The pointer comes before the switch, so of two promoters the one that loses the pointer never switches. Raises
-    ReleaseRefused, GateRefused, NotFound, PromotionConflict before the region changed; PromotionFailed after the way
-    back.
+    ReleaseRefused, GateRefused, NotFound, TrustRefused, PromotionConflict before the region changed; PromotionFailed
+    after the way back.
     """
     trusted = trusted_keys(keys_dir)
     bundle = signed_bundle(store, release)
@@ -70,17 +70,16 @@ def promote(
     )
     staged = repository.stage(home.root, release, lambda folder: fetch_files(store, bundle, folder), verify)
     repository.install(home.root, release, staged, verify)
-    key = promotion_key(keys_dir)
-    live = write_live(store, release, digest, home.name, reason, approver, key, trusted, standing)
-    log(f"{home.name}: {release.model} from {standing.pointer.release if standing else 'nothing'} to {release}")
+    pointer = write_live(store, keys_dir, release, digest, home.name, reason, approver, standing)
+    log(f"{home.name}: {release.model} from {standing.release if standing else 'nothing'} to {release}")
     repository.switch(home.root, release)
     try:
         reply = probe(home, release, digest)
     except PromotionFailed as failed:
-        _put_back(store, keys_dir, home, release, live, standing, str(failed))
+        _put_back(store, keys_dir, home, release, pointer, standing, str(failed))
         raise
     repository.prune(home.root, release.served_name)
-    return Promotion(live.pointer, reply)
+    return Promotion(pointer, reply)
 
 
 def signed_bundle(store: ObjectStore, release: Release) -> Record:
@@ -98,17 +97,16 @@ def _put_back(
     keys_dir: Path,
     home: RegionHome,
     release: Release,
-    live: Live,
-    standing: Live | None,
+    pointer: LivePointer,
+    standing: LivePointer | None,
     why: str,
 ) -> None:
     """After a failed probe: the version before answers again, by a new pointer that says why."""
     if standing is None:
         repository.withdraw(home.root, release.served_name)
         return
-    before = Release.parse(standing.pointer.release)
-    key, trusted = promotion_key(keys_dir), trusted_keys(keys_dir)
-    write_live(store, before, standing.pointer.digest, home.name, why, "automatic return", key, trusted, live)
+    before = Release.parse(standing.release)
+    write_live(store, keys_dir, before, standing.digest, home.name, why, "automatic return", pointer)
     repository.switch(home.root, before)
 
 

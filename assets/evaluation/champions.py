@@ -5,12 +5,12 @@ from pathlib import Path
 
 from governance.custody.blobs import CENTRAL_BUCKET, Ref
 from governance.custody.keys import trusted_keys
-from governance.custody.live import read_live
 from governance.custody.records import Record, pointed, read_record, release_key
 from governance.custody.store import ObjectStore
 from governance.gate.report import BEST, LIVE, LIVE_AND_BEST, Against, GateReport, best_ever
 from governance.gate.verdict import require_gate
 from governance.tenants import Company, Release
+from governance.trust.live import read_live
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def champions(
 def _live_release(store: ObjectStore, company: Company, keys_dir: Path, candidate: Release) -> str | None:
     for region in company.regions:
         if live := read_live(store, candidate.tenant, candidate.task, region, trusted_keys(keys_dir)):
-            return live.pointer.release
+            return live.release
     return None
 
 

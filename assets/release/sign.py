@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from governance.custody.blobs import CENTRAL_BUCKET, Ref
+from governance.custody.blobs import CENTRAL_BUCKET, Ref, read_blob
 from governance.custody.bundle import assemble, sign_release
 from governance.custody.canonical import canonical_json, sha256_document
 from governance.custody.keys import release_key as private_release_key
 from governance.custody.keys import trusted_keys
-from governance.custody.manifest import BaseDigest, Environment, ReleaseManifest, build_manifest
+from governance.custody.manifest import MANIFEST, BaseDigest, Environment, ReleaseManifest, build_manifest
 from governance.custody.provenance import Run, gate_result, provenance
 from governance.custody.records import fetch_files, pointed, publish, read_passed, read_record, release_key
 from governance.custody.sbom import sbom
@@ -17,6 +17,7 @@ from governance.custody.store import AlreadyExists, NotFound, ObjectStore
 from governance.gate.report import GateReport, checks
 from governance.gate.verdict import require_gate
 from governance.tenants import Model, Release
+from governance.trust.releases import publish_release
 
 STAGE = "signed_artifact"
 
@@ -40,10 +41,11 @@ def sign(
     """Refuse unless this adapter's own report passed; else lay out, sign, attest and store the release.
 
     Taken up again after a kill, the same adapter and report end in the same release. Raises GateRefused, CheckFailed,
-    AlreadySigned.
+    AlreadySigned, TrustRefused.
     """
     judged = require_gate(store, report, release, adapter)
     if (standing := signed(store, release, adapter, report)) is not None:
+        _vouch(store, keys_dir, release, standing)
         return standing
     lineage = _lineage(store, adapter)
     adapter_folder, folder = work / "adapter", work / "release"
@@ -60,6 +62,7 @@ def sign(
         store.put_once(CENTRAL_BUCKET, release_key(release, STAGE), canonical_json(ref.model_dump()))
     except AlreadyExists:
         raise _already(release) from None
+    _vouch(store, keys_dir, release, ref)
     return ref
 
 
@@ -72,6 +75,12 @@ def signed(store: ObjectStore, release: Release, adapter: Ref, report: Ref) -> R
     if read_record(store, ref).inputs != {"lora_adapter": adapter, "validation_report": report}:
         raise _already(release)
     return ref
+
+
+def _vouch(store: ObjectStore, keys_dir: Path, release: Release, bundle: Ref) -> None:
+    """Make it a target of the trust repository, which is what regions believe."""
+    files = read_record(store, bundle).files
+    publish_release(store, keys_dir, release, read_blob(store, files[MANIFEST]), files)
 
 
 def _already(release: Release) -> AlreadySigned:

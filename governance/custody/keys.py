@@ -1,7 +1,7 @@
-"""Signing keys: EC P-256, one release key a tenant and one promotion key; and the public halves that regions trust.
+"""Signing keys: EC P-256, one release key a tenant and one a role of the trust repository; and what regions trust.
 
 A private key comes from the environment (a PEM, or the path of one), else from the keys folder. It is never logged.
-Regions get only the folder of public keys.
+Regions get only the trusted folder: the public release keys, and the root of the trust repository (governance/trust).
 """
 
 import contextlib
@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 PrivateKey = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 
-PROMOTION = "promotion"
+RELEASE = ".release"  # a tenant's key is called `<tenant>.release`
+ROOT_KEYS = ("root-1", "root-2", "root-3")  # meant to lie apart and offline; two of them speak for the root
+ROLE_KEYS = (*ROOT_KEYS, "targets", "snapshot", "timestamp", "promotion")
 
 
 class KeyRefused(RuntimeError):
@@ -28,34 +30,21 @@ class KeyRefused(RuntimeError):
 
 @dataclass(frozen=True)
 class TrustedKeys:
-    """A folder of public keys: `<tenant>.release.pub` and `promotion.pub`. Read at each use, so a new tenant needs no
-    restart."""
+    """A folder of what is trusted: `root.json`, the first root of the trust repository; its metadata as last seen; and
+    `<tenant>.release.pub`, beside it `<tenant>.release.<id>.pub` that were rotated out but whose releases still hold.
+    Read at each use, so a new tenant needs no restart."""
 
     folder: Path
 
-    def release(self, tenant: str) -> PublicKey:
-        """The key that signs this tenant's releases. Raises KeyRefused."""
-        return self._read(_release_name(tenant))
-
-    def promotion(self) -> PublicKey:
-        """The key that signs live pointers. Raises KeyRefused."""
-        return self._read(PROMOTION)
-
-    def _read(self, name: str) -> PublicKey:
-        path = self.folder / f"{name}.pub"
-        try:
-            key = serialization.load_pem_public_key(path.read_bytes())
-        except FileNotFoundError as missing:
-            raise KeyRefused(f"no trusted key {path}; copy the public key there") from missing
-        except ValueError as broken:
-            raise KeyRefused(f"{path} is not a public key in PEM; copy it again") from broken
-        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-            raise KeyRefused(f"{path} is not an EC P-256 key; Pedigree signs with no other kind")
-        return key
+    def release(self, tenant: str) -> tuple[PublicKey, ...]:
+        """The keys that sign or signed this tenant's releases, the present one first. Raises KeyRefused."""
+        name = release_key_name(tenant)
+        former = sorted(self.folder.glob(f"{name}.*.pub"))
+        return (read_public(self.folder / f"{name}.pub"), *map(read_public, former))
 
 
 def trusted_keys(keys_dir: Path) -> TrustedKeys:
-    """The public keys that `create_keys` left beside the private ones."""
+    """What `create_keys` and the trust repository left beside the private keys."""
     return TrustedKeys(keys_dir / "trusted")
 
 
@@ -64,32 +53,50 @@ def release_key(keys_dir: Path, tenant: str) -> PrivateKey:
 
     Raises KeyRefused.
     """
-    return _private(keys_dir, _release_name(tenant))
+    return private_key(keys_dir, release_key_name(tenant))
 
 
-def promotion_key(keys_dir: Path) -> PrivateKey:
-    """The private key of live pointers: `PEDIGREE_PROMOTION_KEY`, else `<keys_dir>/promotion.pem`.
-
-    Raises KeyRefused.
-    """
-    return _private(keys_dir, PROMOTION)
+def release_key_name(tenant: str) -> str:
+    """Also the name of the tenant's role in the trust repository. Raises KeyRefused."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", tenant):
+        raise KeyRefused(f"{tenant!r} is not a tenant's name, so it has no release key")
+    return f"{tenant}{RELEASE}"
 
 
 def create_keys(keys_dir: Path, tenants: Iterable[str]) -> None:
-    """Every private key that does not exist yet, mode 0600, and the trusted folder of their public halves.
+    """Every private key that does not exist yet, mode 0600, and the trusted folder of the public release keys.
 
     An existing key is never replaced; of two processes that create the same key one wins. Raises KeyRefused when a
     trusted public key is not the half of the private key: somebody exchanged one of them.
     """
     (keys_dir / "trusted").mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in [*map(_release_name, tenants), PROMOTION]:
-        if not os.environ.get(_variable(name)):
-            _create_once(keys_dir / f"{name}.pem", private_pem(ec.generate_private_key(ec.SECP256R1())), 0o600)
-        public = _private(keys_dir, name).public_key()
-        path = keys_dir / "trusted" / f"{name}.pub"
-        _create_once(path, public_pem(public), 0o644)
-        if TrustedKeys(path.parent)._read(name) != public:
-            raise KeyRefused(f"{path} is not the public half of key {name!r}; remove it if that key was rotated")
+    for name in [*map(release_key_name, tenants), *ROLE_KEYS]:
+        if not os.environ.get(variable(name)):
+            create_key(keys_dir, name)
+        if name.endswith(RELEASE):
+            public = private_key(keys_dir, name).public_key()
+            path = keys_dir / "trusted" / f"{name}.pub"
+            create_once(path, public_pem(public), 0o644)
+            if read_public(path) != public:
+                raise KeyRefused(f"{path} is not the public half of key {name!r}; remove it if that key was rotated")
+
+
+def create_key(keys_dir: Path, name: str) -> None:
+    """The private key of this name, unless there is one."""
+    create_once(keys_dir / f"{name}.pem", private_pem(ec.generate_private_key(ec.SECP256R1())), 0o600)
+
+
+def read_public(path: Path) -> PublicKey:
+    """Raises KeyRefused."""
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except FileNotFoundError as missing:
+        raise KeyRefused(f"no trusted key {path}; copy the public key there") from missing
+    except ValueError as broken:
+        raise KeyRefused(f"{path} is not a public key in PEM; copy it again") from broken
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise KeyRefused(f"{path} is not an EC P-256 key; Pedigree signs with no other kind")
+    return key
 
 
 def private_pem(key: PrivateKey) -> bytes:
@@ -108,16 +115,17 @@ def key_id(key: PublicKey) -> str:
     return hashlib.sha256(public_pem(key)).hexdigest()
 
 
-def _private(keys_dir: Path, name: str) -> PrivateKey:
-    given = os.environ.get(_variable(name), "")
-    source = f"${_variable(name)}" if given else str(keys_dir / f"{name}.pem")
+def private_key(keys_dir: Path, name: str) -> PrivateKey:
+    """The key of this name, `<tenant>.release` or one of ROLE_KEYS. Raises KeyRefused."""
+    given = os.environ.get(variable(name), "")
+    source = f"${variable(name)}" if given else str(keys_dir / f"{name}.pem")
     try:
         inline = given.lstrip().startswith("-----BEGIN")
         pem = given.encode() if inline else Path(given or source).read_bytes()
         key = serialization.load_pem_private_key(pem, password=None)
     except OSError as missing:
         raise KeyRefused(
-            f"no private key {name!r} at {source} ({missing.strerror}); run `pedigree up`, or set ${_variable(name)} "
+            f"no private key {name!r} at {source} ({missing.strerror}); run `pedigree up`, or set ${variable(name)} "
             "to a PEM or to its path"
         ) from missing
     except (ValueError, TypeError):
@@ -127,18 +135,15 @@ def _private(keys_dir: Path, name: str) -> PrivateKey:
     return key
 
 
-def _release_name(tenant: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]*", tenant):
-        raise KeyRefused(f"{tenant!r} is not a tenant's name, so it has no release key")
-    return f"{tenant}.release"
+def variable(name: str) -> str:
+    """The environment variable of a key: `PEDIGREE_RELEASE_KEY_<TENANT>`, `PEDIGREE_<ROLE>_KEY`."""
+    tenant = name.removesuffix(RELEASE)
+    words = f"RELEASE_KEY_{tenant}" if tenant != name else f"{name}_KEY"
+    return f"PEDIGREE_{words.upper().replace('-', '_')}"
 
 
-def _variable(name: str) -> str:
-    tenant = name.removesuffix(".release")
-    return "PEDIGREE_PROMOTION_KEY" if name == PROMOTION else f"PEDIGREE_RELEASE_KEY_{tenant.upper().replace('-', '_')}"
-
-
-def _create_once(path: Path, body: bytes, mode: int) -> None:
+def create_once(path: Path, body: bytes, mode: int) -> None:
+    """Write a file that does not exist yet; one that does stays."""
     # A link appears whole or not at all, and never over another file: two `up` at once end with one key.
     descriptor, partial = tempfile.mkstemp(dir=path.parent)
     try:

@@ -7,6 +7,7 @@ same bundle with `cryptography` alone: importing the library costs a second, and
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,30 @@ def sign_folder(folder: Path, key: PrivateKey) -> None:
         os.close(memory)
 
 
+def signer_of(signature: bytes, keys: Sequence[PublicKey]) -> PublicKey:
+    """Which of the keys made this signature, as it says itself. Raises SignatureRefused."""
+    _, hint = _parse(signature)
+    for key in keys:
+        if hint == key_id(key):
+            return key
+    trusted = ", ".join(f"{key_id(key)[:16]}…" for key in keys)
+    raise SignatureRefused(f"was made with another key: {str(hint)[:16]}…, trusted is {trusted}")
+
+
 def signed_files(signature: bytes, key: PublicKey) -> dict[str, str]:
     """What the signature vouches for: file name → sha256 (hex). Raises SignatureRefused."""
+    envelope, _ = _parse(signature)
+    signer_of(signature, [key])
+    try:
+        return _resources(json.loads(open_envelope(envelope, key)))
+    except StatementRefused as refused:
+        raise SignatureRefused(str(refused)) from refused
+    except (ValueError, KeyError, TypeError) as broken:
+        raise SignatureRefused(f"signs something that is not a model: {broken}") from broken
+
+
+def _parse(signature: bytes) -> tuple[Any, Any]:
+    """The DSSE envelope and the hint of its key."""
     try:
         bundle = json.loads(signature)
         media_type, hint = bundle["mediaType"], bundle["verificationMaterial"]["publicKey"]["hint"]
@@ -49,14 +72,7 @@ def signed_files(signature: bytes, key: PublicKey) -> dict[str, str]:
         raise SignatureRefused("is not a Sigstore bundle of a key's signature") from broken
     if media_type != _BUNDLE:
         raise SignatureRefused(f"is a bundle of type {media_type!r}, expected was {_BUNDLE}")
-    if hint != key_id(key):
-        raise SignatureRefused(f"was made with another key: {str(hint)[:16]}…, trusted is {key_id(key)[:16]}…")
-    try:
-        return _resources(json.loads(open_envelope(envelope, key)))
-    except StatementRefused as refused:
-        raise SignatureRefused(str(refused)) from refused
-    except (ValueError, KeyError, TypeError) as broken:
-        raise SignatureRefused(f"signs something that is not a model: {broken}") from broken
+    return envelope, hint
 
 
 def _resources(said: dict[str, Any]) -> dict[str, str]:

@@ -5,13 +5,14 @@ Imports nothing heavy: it also runs inside Triton's Python environment. Each fil
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from governance.custody.canonical import sha256_bytes, sha256_file
 from governance.custody.keys import KeyRefused, PublicKey, TrustedKeys
 from governance.custody.manifest import ADAPTER_FILES, MANIFEST, ManifestInvalid, ReleaseManifest, parse_manifest
 from governance.custody.provenance import ATTESTATIONS, passed_report
-from governance.custody.signature import SIGNATURE, SignatureRefused, signed_files
+from governance.custody.signature import SIGNATURE, SignatureRefused, signed_files, signer_of
 from governance.custody.statements import Statement, StatementRefused, open_statement
 from governance.tenants import Release
 
@@ -39,8 +40,7 @@ def verify_release(
     try:
         _only_release_files(folder)
         manifest, digest = _read_manifest(folder, expect_model)
-        key = trusted.release(Release.parse(manifest.release).tenant)
-        _check_files(folder, manifest, digest, key)
+        key = _check_files(folder, manifest, digest, trusted.release(Release.parse(manifest.release).tenant))
         _check_expectations(manifest, digest, expect_digest, expect_base)
         for name in ATTESTATIONS:
             attested(name, (folder / ATTESTATION_FILES[name]).read_bytes(), key, manifest.release, digest)
@@ -114,15 +114,19 @@ def _read_manifest(folder: Path, expect_model: str | None) -> tuple[ReleaseManif
     return manifest, sha256_bytes(body)
 
 
-def _check_files(folder: Path, manifest: ReleaseManifest, digest: str, key: PublicKey) -> None:
+def _check_files(folder: Path, manifest: ReleaseManifest, digest: str, keys: Sequence[PublicKey]) -> PublicKey:
+    """The one of the tenant's keys that signed the folder."""
     try:
-        signed = signed_files((folder / SIGNATURE).read_bytes(), key)
+        signature = (folder / SIGNATURE).read_bytes()
+        key = signer_of(signature, keys)
+        signed = signed_files(signature, key)
     except SignatureRefused as refused:
         raise SignatureRefused(f"{SIGNATURE} {refused}") from refused
     found = {name: sha256_file(folder / name) for name in ADAPTER_FILES}
     check_signed(found | {MANIFEST: digest}, signed)
     if found != {file.name: file.sha256 for file in manifest.files}:
         raise ReleaseRefused(f"{MANIFEST} lists other files than those signed beside it")
+    return key
 
 
 def _check_expectations(

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from orchestration.cli import deliver, demo, releases, stack
+from orchestration.cli import deliver, demo, keys, releases, stack
 
 ROOMS = {"orchestration", "assets", "serving", "governance"}
 
@@ -22,10 +22,10 @@ app = typer.Typer(
 )
 
 
-def add(group: str, *commands: Callable[..., Any]) -> None:
+def add(group: str, *commands: Callable[..., Any], to: typer.Typer = app) -> None:
     """Add a group of commands; each is called by the name of its function."""
     for command in commands:
-        app.command(rich_help_panel=group)(_explained(command))
+        to.command(rich_help_panel=group)(_explained(command))
 
 
 def _explained(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,3 +47,6 @@ def _explained(command: Callable[..., Any]) -> Callable[..., Any]:
 add("The local stack", stack.up, stack.down, stack.status, demo.demo)
 add("Deliveries", deliver.deliver, deliver.generate)
 add("Releases", releases.trace, releases.verify, releases.promote, releases.rollback)
+trust = typer.Typer(help="The trust repository and its keys.", no_args_is_help=True)
+app.add_typer(trust, name="keys", rich_help_panel="Releases")
+add("Keys", keys.init, keys.refresh, keys.rotate, keys.revoke, keys.status, to=trust)

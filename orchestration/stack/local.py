@@ -43,10 +43,13 @@ def create_missing_keys(settings: Settings) -> None:
 
 
 def create_missing_buckets(settings: Settings) -> None:
-    """The central bucket, and the landing bucket of every tenant."""
-    store = settings.store()
-    for bucket in [CENTRAL_BUCKET, *map(landing_bucket, settings.company().tenants)]:
+    """The central bucket with the trust repository, and the landing bucket of every tenant."""
+    from governance.trust.keys import establish
+
+    store, tenants = settings.store(), settings.company().tenants
+    for bucket in [CENTRAL_BUCKET, *map(landing_bucket, tenants)]:
         store.ensure_bucket(bucket)
+    establish(store, settings.keys_dir, tenants)
 
 
 def write_stack_settings(settings: Settings, addresses: Mapping[str, Any]) -> None:

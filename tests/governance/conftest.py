@@ -13,7 +13,10 @@ from governance.custody.keys import TrustedKeys, create_keys, release_key, trust
 from governance.custody.manifest import ADAPTER_FILES, STAGES, BaseDigest, Environment, ReleaseManifest, build_manifest
 from governance.custody.provenance import Run, gate_result, provenance
 from governance.custody.sbom import installed, lock_digest, sbom
+from governance.custody.store import ObjectStore
 from governance.tenants import Release
+from governance.trust.keys import establish
+from tests.store_apart import StoreApart
 
 MakeRelease = Callable[..., Path]
 RELEASE = "northbank.support-intents@1"
@@ -31,6 +34,14 @@ def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
     create_keys(folder, ["northbank", "stclare"])
     return folder
+
+
+@pytest.fixture(scope="session")
+def store(store: ObjectStore, keys_dir: Path) -> ObjectStore:
+    """A store apart from the others on the session's server, with a trust repository of these keys."""
+    apart = StoreApart(store, "governance-tests/")
+    establish(apart, keys_dir, ["northbank", "stclare"])
+    return apart
 
 
 @pytest.fixture(scope="session")

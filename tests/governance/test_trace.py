@@ -13,8 +13,7 @@ import pytest
 from governance.custody.blobs import CENTRAL_BUCKET, Ref, put_bytes
 from governance.custody.bundle import assemble, sign_release
 from governance.custody.canonical import canonical_json
-from governance.custody.keys import TrustedKeys, promotion_key, release_key
-from governance.custody.live import write_live
+from governance.custody.keys import TrustedKeys, create_keys, release_key, trusted_keys
 from governance.custody.manifest import STAGES
 from governance.custody.records import Record, point, publish, read_record, tombstone_key, write_record
 from governance.custody.records import release_key as record_key
@@ -22,6 +21,12 @@ from governance.custody.store import ObjectStore
 from governance.gate.report import judged
 from governance.tenants import Release
 from governance.trace import TraceNode, render, trace
+from governance.trust.keys import establish
+from governance.trust.live import write_live
+from governance.trust.releases import publish_release
+from governance.trust.revocation import revoke_release
+from governance.trust.roles import live_path, target_key
+from tests.store_apart import StoreApart
 
 NUMBERS = itertools.count(1)
 
@@ -89,7 +94,8 @@ def make_line(
         inputs = {stage: refs[stage] for stage in ("lora_adapter", "validation_report")}
         refs["signed_artifact"] = publish(store, release, "signed_artifact", inputs, signed, {"release_digest": digest})
         point(store, release, "signed_artifact", refs["signed_artifact"])
-        write_live(store, release, digest, "mumbai", "first", "tests", promotion_key(keys_dir), trusted, None)
+        publish_release(store, keys_dir, release, manifest.canonical, read_record(store, refs["signed_artifact"]).files)
+        write_live(store, keys_dir, release, digest, "mumbai", "first", "tests", None)
         return Line(store, trusted, release, digest, refs)
 
     return make
@@ -237,7 +243,9 @@ def test_a_model_that_was_never_promoted_has_no_line(whole_line: Line) -> None:
 
 def test_a_harmed_live_pointer_still_shows_the_line_of_what_answers(whole_line: Line) -> None:
     answer = {"model_version": str(whole_line.release), "release_digest": whole_line.digest}
-    with whole_line.harmed(f"{whole_line.release.tenant}/{whole_line.release.task}/live/mumbai.json", "flipped bit"):
+    folder, _, name = target_key(live_path("mumbai", whole_line.release.model), "").rpartition("/")
+    (pointer,) = [i.key for i in whole_line.store.list(CENTRAL_BUCKET, folder) if i.key.endswith(name)]
+    with whole_line.harmed(pointer, "flipped bit"):
         node = whole_line.trace(answer)
     assert {link.name for link in node.broken()} == {"live pointer", "answer"}
     assert any(child.name == "release" and child.whole for child in node.children)
@@ -248,12 +256,20 @@ def test_a_nonsense_answer_without_a_pointer_is_no_crash(whole_line: Line) -> No
     assert not trace(whole_line.store, "northbank", "nothing-here", "mumbai", whole_line.trusted, answer).whole
 
 
-def test_a_release_whose_key_is_no_longer_trusted_is_broken(whole_line: Line, tmp_path: Path) -> None:
-    others = tmp_path / "others"
-    others.mkdir()
-    (others / "promotion.pub").write_bytes((whole_line.trusted.folder / "promotion.pub").read_bytes())
-    broken = {node.name: node.detail for node in whole_line.trace(trusted=TrustedKeys(others)).broken()}
-    assert "no trusted key" in broken["release"]
+def test_a_line_under_another_root_of_trust_is_broken(whole_line: Line, tmp_path: Path) -> None:
+    create_keys(tmp_path, ["stclare"])
+    establish(StoreApart(whole_line.store, f"{tmp_path.name}/"), tmp_path, ["stclare"])
+    node = whole_line.trace(
+        {"model_version": str(whole_line.release), "release_digest": "9" * 64}, trusted_keys(tmp_path)
+    )
+    broken = {link.name: link.detail for link in node.broken()}
+    assert "trust repository is refused" in broken["live pointer"]
+    assert broken.keys() == {"live pointer", "answer", "release"}
+
+
+def test_a_revoked_release_is_broken(line: Line, keys_dir: Path) -> None:
+    revoke_release(line.store, keys_dir, line.release, "a leak", "tests")
+    assert "was revoked" in line.broken()["vouched for"]
 
 
 def test_an_exchanged_bundle_is_not_the_release_that_was_promoted(line: Line) -> None:

@@ -20,9 +20,9 @@ from assets.ingestion.requests import request_release
 from assets.line import releases
 from governance.custody.blobs import CENTRAL_BUCKET, read_blob
 from governance.custody.keys import trusted_keys
-from governance.custody.live import live_history
 from governance.custody.records import pointed, read_record, release_key
 from governance.tenants import Release
+from governance.trust.live import live_history
 from orchestration import cli
 from orchestration.samples import generate
 from orchestration.sensors import delivery_sensor

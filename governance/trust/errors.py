@@ -1,0 +1,6 @@
+class TrustRefused(ValueError):
+    """The trust repository, or what it says, cannot be trusted; the message says what and what to do."""
+
+
+class TrustConflict(RuntimeError):
+    """Others changed the trust repository again and again while this change was made; nothing of it holds."""

@@ -1,0 +1,91 @@
+"""keys: the trust repository and its keys, as one looks after them. docs/keys.md says when."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from governance.custody.keys import trusted_keys
+from governance.tenants import Release
+from orchestration.settings import load_settings
+
+console = Console(highlight=False)
+Reason = Annotated[str, typer.Option(help="why; kept in what is published")]
+Approver = Annotated[str, typer.Option(help="who approves it; kept in what is published")]
+
+
+class RevocationUnclear(ValueError):
+    """A revocation needs to be told more."""
+
+
+def init() -> None:
+    """Make the trust repository, or give new tenants their role in it. Repeated, it changes nothing else."""
+    from governance.custody.keys import create_keys
+    from governance.trust.keys import establish
+
+    settings = load_settings()
+    create_keys(settings.keys_dir, settings.company().tenants)
+    establish(settings.store(), settings.keys_dir, settings.company().tenants)
+    console.print(f"regions are given {settings.keys_dir / 'trusted' / 'root.json'}; keep root-*.pem apart and offline")
+
+
+def refresh() -> None:
+    """Sign anew what has lived half its time; run by a schedule, needed by hand after a long stop."""
+    from governance.trust.keys import renew
+
+    settings = load_settings()
+    renew(settings.store(), settings.keys_dir)
+    status()
+
+
+def rotate(
+    name: Annotated[str, typer.Argument(help="timestamp, root-2, promotion, TENANT.release…")],
+) -> None:
+    """Replace a key by a fresh one. Cut off, the same command goes on."""
+    from governance.trust.keys import rotate as exchange
+
+    settings = load_settings()
+    exchange(settings.store(), settings.keys_dir, name)
+    console.print(f"{name} is a fresh key; the former one is in {settings.keys_dir / 'former'} and signs nothing new")
+
+
+def revoke(
+    what: Annotated[str, typer.Argument(help="TENANT.TASK@NUMBER, TENANT.release, or promotion")],
+    reason: Reason,
+    approver: Approver,
+    since: Annotated[datetime | None, typer.Option(help="promotion: take back what was promoted since (UTC)")] = None,
+) -> None:
+    """What must not be believed any more; regions go back to the last release that holds."""
+    from governance.trust import revocation
+    from governance.trust.roles import PROMOTION
+
+    settings = load_settings()
+    store, keys_dir = settings.store(), settings.keys_dir
+    if what == PROMOTION:
+        if since is None:
+            raise RevocationUnclear("since when may the key have been in other hands? give --since")
+        said = revocation.revoke_promotion_key(store, keys_dir, since.replace(tzinfo=UTC), reason, approver)
+    elif what.endswith(".release"):
+        said = revocation.revoke_tenant_key(store, keys_dir, what.removesuffix(".release"), reason, approver)
+    else:
+        said = revocation.revoke_release(store, keys_dir, Release.parse(what), reason, approver)
+    for sentence in said or ["it answered nowhere"]:
+        console.print(sentence)
+
+
+def status() -> None:
+    """Every role: version, expiry, keys. Exit code 1 where one has expired."""
+    from governance.trust.keys import status as states
+
+    settings = load_settings()
+    roles = states(settings.store(), trusted_keys(settings.keys_dir))
+    table = Table("role", "version", "expires", "signatures", "keys")
+    for role in roles:
+        expires = f"[{'red' if role.expired else 'green'}]{role.expires:%Y-%m-%d %H:%M}[/]"
+        table.add_row(
+            role.role, str(role.version), expires, f"{role.threshold} of {len(role.keys)}", "\n".join(role.keys)
+        )
+    console.print(table)
+    raise typer.Exit(1 if any(role.expired for role in roles) else 0)
