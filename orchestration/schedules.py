@@ -7,24 +7,31 @@ import dagster as dg
 from assets.ingestion.landing import closed_deliveries
 from assets.ingestion.requests import request_release
 from assets.line import releases
-from orchestration.jobs import apply_retention, build_release, collect_garbage, observe_regions
+from orchestration.jobs import apply_retention, build_release, collect_garbage, observe_regions, refresh_trust
 from orchestration.sensors import release_run
 from orchestration.settings import load_settings
 
 # environment → schedule → cron; None: declared, not running there.
 CRONS: dict[str, dict[str, str | None]] = {
-    "local": {"retrain": None, "retention": None, "garbage": None, "observation": "*/10 * * * *"},
+    "local": {
+        "retrain": None,
+        "retention": None,
+        "garbage": None,
+        "observation": "*/10 * * * *",
+        "trust": "7 */6 * * *",
+    },
     "production": {
         "retrain": "0 22 1,15 * *",
         "retention": "0 3 * * 0",
         "garbage": "0 2 * * *",
         "observation": "*/5 * * * *",
+        "trust": "7 * * * *",
     },
 }
 
 
 def build_schedules(environment: str) -> list[dg.ScheduleDefinition]:
-    """The four schedules of one environment. Raises ValueError when the environment is not declared."""
+    """The schedules of one environment. Raises ValueError when the environment is not declared."""
     if environment not in CRONS:
         raise ValueError(f"no schedules for environment {environment!r}; declared: {', '.join(CRONS)}")
     production = CRONS["production"]
@@ -44,6 +51,7 @@ def build_schedules(environment: str) -> list[dg.ScheduleDefinition]:
         retrain,
         dg.ScheduleDefinition(job=apply_retention, **options("retention")),
         dg.ScheduleDefinition(job=collect_garbage, **options("garbage")),
+        dg.ScheduleDefinition(job=refresh_trust, **options("trust")),
         _observation(options("observation")),
     ]
 

@@ -1,4 +1,7 @@
-"""signed_artifact: what may be promoted. Refuses unless this adapter's own gate report passed."""
+"""signed_artifact: what may be promoted. Refuses unless this adapter's own gate report passed.
+
+trust_report: the roles that say what holds, signed anew before they expire.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +13,14 @@ from assets.line import REFERENCE, materialized, releases, table
 from assets.release.sign import AlreadySigned, sign
 from governance.custody.blobs import Ref
 from governance.custody.canonical import sha256_document
+from governance.custody.keys import trusted_keys
 from governance.custody.manifest import BaseDigest, Environment
 from governance.custody.provenance import Run
 from governance.custody.records import read_passed, read_record
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, Release
+from governance.trust.keys import renew, status
+from governance.trust.roles import tenant_role
 from serving.engine import base_digest, base_folder
 
 
@@ -78,4 +84,28 @@ def signed_artifact(
                 {"file": name, "bytes": file.size, "sha256": file.sha256} for name, file in bundle.files.items()
             ),
         },
+    )
+
+
+@dg.asset(
+    group_name="lifecycle",
+    kinds={"tuf"},
+    check_specs=[
+        dg.AssetCheckSpec("nothing_expires", asset="trust_report", description="every role holds")
+    ],
+)
+def trust_report(
+    store: dg.ResourceParam[ObjectStore], company: dg.ResourceParam[Company], keys_dir: dg.ResourceParam[Path]
+) -> dg.MaterializeResult:
+    """What has lived half its time is signed anew; the timestamp always, or regions would take it for frozen."""
+    renew(store, keys_dir, map(tenant_role, company.tenants))
+    roles = status(store, trusted_keys(keys_dir))
+    due = [role.role for role in roles if role.expired]
+    return dg.MaterializeResult(
+        metadata={"roles": table({**vars(role), "keys": ", ".join(role.keys)} for role in roles)},
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="nothing_expires", passed=not due, description=", ".join(due) or "every role holds"
+            )
+        ],
     )
