@@ -43,7 +43,12 @@ def catalogue(_: dg.InitResourceContext) -> str:
 def regions(_: dg.InitResourceContext) -> dict[str, RegionHome]:
     settings = load_settings()
     declared = settings.company().regions
-    return {name: RegionHome(name, settings.region_root(name), settings.triton.get(name, "")) for name in declared}
+    return {
+        name: RegionHome(
+            name, settings.region_root(name), settings.triton.get(name, ""), settings.replicas.get(name, "")
+        )
+        for name in declared
+    }
 
 
 @dg.resource

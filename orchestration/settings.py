@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     mlflow_uri: str = Field(default_factory=lambda done: f"sqlite:///{done['state_dir'] / 'mlflow' / 'mlflow.db'}")
     triton: dict[str, str] = Field({}, description="region → http://host:port")
+    replicas: dict[str, str] = Field({}, description="region → http://host:port of its replica")
+    replication_seconds: float = Field(5.0, gt=0, description="between two looks of a replica; a promotion wakes it")
     environment: Literal["local", "production"] = "local"
     executor: Literal["in_process", "k8s"] = "in_process"
     alert_webhook: str | None = Field(None, description="where a failed build is reported, as a JSON POST")

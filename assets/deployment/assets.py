@@ -43,17 +43,17 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
         regions: dg.ResourceParam[dict[str, RegionHome]],
         signed_artifact: Ref,
     ) -> dg.MaterializeResult:
-        """Verify, stage, switch, probe. Rollback: materialize this at `region|older-release`."""
+        """Publish the live pointer; the region follows it. Rollback: materialize this at `region|older-release`."""
         partition = context.partition_key.keys_by_dimension
         release, region = Release.parse(partition["release"]), partition["region"]
         base = base_digest(base_folder(company.bases[company.model(release.tenant, release.task).base]))
         home = regions[region]
-        done = promote(store, keys_dir, home, release, base, config.reason, config.approver, context.log.info)
+        done = promote(store, keys_dir, home, release, config.reason, config.approver, context.log.info)
         seen = observe_model(home, keys_dir, done.pointer, base)  # asked again: the check is its own witness
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(done.reply.release_digest),
+            data_version=dg.DataVersion(done.pointer.digest),
             metadata={
-                "release_digest": done.reply.release_digest,
+                "release_digest": done.pointer.digest,
                 "pointer": done.pointer.number,
                 "previous": done.pointer.previous or "none",
                 "reason": config.reason,

@@ -1,26 +1,26 @@
-"""Promotion: make one signed release answer for a model in one region, or leave the old one answering.
+"""Promotion: let one signed release answer for a model in one region, or leave the old one answering.
 
-Rollback is promotion of an older release; there is no second path.
+Rollback is promotion of an older release; there is no second path. Nothing is pushed: the live pointer is published,
+and the region's replica follows it and says, signed, what came of it.
 """
 
 import time
+import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from governance.custody.keys import trusted_keys
-from governance.custody.records import Record, fetch_files, pointed, read_record
+from governance.custody.records import Record, pointed, read_record
 from governance.custody.store import ObjectStore
-from governance.custody.verify import verify_release
 from governance.gate.verdict import require_gate
 from governance.tenants import Release
-from governance.trust.live import LivePointer, read_live, write_live
-from serving.triton import repository
-from serving.triton.client import Reply, RequestFailed, ask
+from governance.trust.live import LivePointer, read_live, withdraw_live, write_live
+from serving.replication.statement import RegionStatement, read_statement
 
-PROBE = "Is this the release that was promoted?"
-PROBE_SECONDS = 60.0
+PATIENCE = 180.0  # seconds until the region must have said what came of a pointer
+LOOK_SECONDS = 0.05
 
 
 class PromotionFailed(RuntimeError):
@@ -29,19 +29,20 @@ class PromotionFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class RegionHome:
-    """A region as this installation reaches it: its name, its Triton repository's root, its Triton's address."""
+    """A region as this installation reaches it: name, folder, address of its Triton and of its replica."""
 
     name: str
     root: Path
     address: str
+    replica: str
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What now holds in the region, and what it answered to the probe."""
+    """What now holds in the region, and the region's own word for it."""
 
     pointer: LivePointer
-    reply: Reply
+    said: RegionStatement
 
 
 def promote(
@@ -49,37 +50,27 @@ def promote(
     keys_dir: Path,
     home: RegionHome,
     release: Release,
-    base_sha256: str,
     reason: str,
     approver: str,
     log: Callable[[str], None],
 ) -> Promotion:
-    """Verify, stage, publish the live pointer, switch, probe; the region's old version answers until the switch.
+    """Verify the gate, publish the live pointer, and wait until the region says that the release answers.
 
-    The pointer comes before the switch, so of two promoters the one that loses the pointer never switches. Raises
-    ReleaseRefused, GateRefused, NotFound, TrustRefused, PromotionConflict before the region changed; PromotionFailed
-    after the way back.
+    The region's old version answers until its switch. Raises GateRefused, NotFound, TrustRefused, PromotionConflict
+    before anything was published; PromotionFailed after the way back.
     """
     trusted = trusted_keys(keys_dir)
-    bundle = signed_bundle(store, release)
-    digest = str(bundle.facts["release_digest"])
+    digest = str(signed_bundle(store, release).facts["release_digest"])
     standing = read_live(store, release.tenant, release.task, home.name, trusted)
-    log(f"{home.name}: staging and verifying {release} ({len(bundle.files)} files)")
-    verify = partial(
-        verify_release, trusted=trusted, expect_model=release.model, expect_digest=digest, expect_base=base_sha256
-    )
-    staged = repository.stage(home.root, release, lambda folder: fetch_files(store, bundle, folder), verify)
-    repository.install(home.root, release, staged, verify)
     pointer = write_live(store, keys_dir, release, digest, home.name, reason, approver, standing)
-    log(f"{home.name}: {release.model} from {standing.release if standing else 'nothing'} to {release}")
-    repository.switch(home.root, release)
+    log(f"{home.name}: pointer {pointer.number} names {release}, before it {standing.release if standing else 'none'}")
     try:
-        reply = probe(home, release, digest)
+        said = follow(store, keys_dir, home, pointer)
     except PromotionFailed as failed:
-        _put_back(store, keys_dir, home, release, pointer, standing, str(failed))
+        _put_back(store, keys_dir, home, pointer, standing, str(failed))
         raise
-    repository.prune(home.root, release.served_name)
-    return Promotion(pointer, reply)
+    log(f"{home.name}: {said.release} answers since {said.since:%Y-%m-%d %H:%M:%S} UTC")
+    return Promotion(pointer, said)
 
 
 def signed_bundle(store: ObjectStore, release: Release) -> Record:
@@ -92,37 +83,37 @@ def signed_bundle(store: ObjectStore, release: Release) -> Record:
     return bundle
 
 
-def _put_back(
-    store: ObjectStore,
-    keys_dir: Path,
-    home: RegionHome,
-    release: Release,
-    pointer: LivePointer,
-    standing: LivePointer | None,
-    why: str,
-) -> None:
-    """After a failed probe: the version before answers again, by a new pointer that says why."""
-    if standing is None:
-        repository.withdraw(home.root, release.served_name)
-        return
-    before = Release.parse(standing.release)
-    write_live(store, keys_dir, before, standing.digest, home.name, why, "automatic return", pointer)
-    repository.switch(home.root, before)
-
-
-def probe(home: RegionHome, release: Release, digest: str) -> Reply:
-    """Ask the region until it answers with `digest`. Raises PromotionFailed with the last answer or error."""
-    deadline, last = time.monotonic() + PROBE_SECONDS, "no answer"
+def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePointer) -> RegionStatement:
+    """What the region said of the pointer, when it answers so. Raises PromotionFailed, StatementRefused, KeyRefused."""
+    key, deadline = trusted_keys(keys_dir).region(home.name), time.monotonic() + PATIENCE
+    _wake(home)
     while time.monotonic() < deadline:
-        try:
-            reply = ask(home.address, release.served_name, [PROBE])
-            if reply.release_digest == digest:
-                return reply
-            last = f"it answers with {reply.model_version}"
-        except RequestFailed as error:
-            last = str(error)
-        time.sleep(0.1)
+        said = read_statement(store, home.name, pointer.model, key)
+        if said and said.pointer == pointer.sha256:
+            if said.refused is None:
+                return said
+            raise PromotionFailed(
+                f"{home.name} refuses {pointer.release}: {said.refused}; {said.release or 'nothing'} answers there"
+            )
+        time.sleep(LOOK_SECONDS)
     raise PromotionFailed(
-        f"{home.name} did not answer with {release} within {PROBE_SECONDS:.0f} s ({last}); "
-        "the version before it was put back"
+        f"{home.name} did not say within {PATIENCE:.0f} s what came of pointer {pointer.number}, which names "
+        f"{pointer.release}; is its replica up at {home.replica or 'no address'}? `pedigree status` tells"
     )
+
+
+def _put_back(
+    store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePointer, standing: LivePointer | None, why: str
+) -> None:
+    """After a refusal: what answered before is what holds again, by a new pointer that says why."""
+    if standing is None:
+        withdraw_live(store, keys_dir, pointer)
+    else:
+        before = Release.parse(standing.release)
+        write_live(store, keys_dir, before, standing.digest, home.name, why, "automatic return", pointer)
+    _wake(home)
+
+
+def _wake(home: RegionHome) -> None:
+    with suppress(OSError, ValueError):  # it looks by itself, too
+        urllib.request.urlopen(urllib.request.Request(f"{home.replica}/wake", method="POST"), timeout=2).close()

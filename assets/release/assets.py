@@ -90,9 +90,7 @@ def signed_artifact(
 @dg.asset(
     group_name="lifecycle",
     kinds={"tuf"},
-    check_specs=[
-        dg.AssetCheckSpec("nothing_expires", asset="trust_report", description="every role holds")
-    ],
+    check_specs=[dg.AssetCheckSpec("nothing_expires", asset="trust_report", description="every role holds")],
 )
 def trust_report(
     store: dg.ResourceParam[ObjectStore], company: dg.ResourceParam[Company], keys_dir: dg.ResourceParam[Path]

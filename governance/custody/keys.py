@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 PrivateKey = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 
+REGION = ".region"  # a region's key is called `<region>.region`; it signs what that region says of itself
 RELEASE = ".release"  # a tenant's key is called `<tenant>.release`
 ROOT_KEYS = ("root-1", "root-2", "root-3")  # meant to lie apart and offline; two of them speak for the root
 ROLE_KEYS = (*ROOT_KEYS, "targets", "snapshot", "timestamp", "promotion")
@@ -42,6 +43,10 @@ class TrustedKeys:
         former = sorted(self.folder.glob(f"{name}.*.pub"))
         return (read_public(self.folder / f"{name}.pub"), *map(read_public, former))
 
+    def region(self, region: str) -> PublicKey:
+        """The key that signs what a region says of itself. Raises KeyRefused."""
+        return read_public(self.folder / f"{region}{REGION}.pub")
+
 
 def trusted_keys(keys_dir: Path) -> TrustedKeys:
     """What `create_keys` and the trust repository left beside the private keys."""
@@ -63,17 +68,17 @@ def release_key_name(tenant: str) -> str:
     return f"{tenant}{RELEASE}"
 
 
-def create_keys(keys_dir: Path, tenants: Iterable[str]) -> None:
-    """Every private key that does not exist yet, mode 0600, and the trusted folder of the public release keys.
+def create_keys(keys_dir: Path, tenants: Iterable[str], regions: Iterable[str] = ()) -> None:
+    """Every private key that does not exist yet, mode 0600, and the trusted folder of the public ones.
 
     An existing key is never replaced; of two processes that create the same key one wins. Raises KeyRefused when a
     trusted public key is not the half of the private key: somebody exchanged one of them.
     """
     (keys_dir / "trusted").mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in [*map(release_key_name, tenants), *ROLE_KEYS]:
+    for name in [*map(release_key_name, tenants), *(f"{region}{REGION}" for region in regions), *ROLE_KEYS]:
         if not os.environ.get(variable(name)):
             create_key(keys_dir, name)
-        if name.endswith(RELEASE):
+        if name not in ROLE_KEYS:  # those are named by the trust repository
             public = private_key(keys_dir, name).public_key()
             path = keys_dir / "trusted" / f"{name}.pub"
             create_once(path, public_pem(public), 0o644)

@@ -19,7 +19,7 @@ from governance.custody.canonical import CHUNK
 from governance.custody.keys import TrustedKeys
 from governance.custody.store import NotFound, ObjectStore
 from governance.trust.errors import TrustRefused
-from governance.trust.roles import METADATA, RETIRED, is_tenant_role, target_key
+from governance.trust.roles import METADATA, PROMOTION, RETIRED, is_tenant_role, live_path, target_key
 
 logging.getLogger("tuf").setLevel(logging.WARNING)
 
@@ -44,10 +44,10 @@ class View:
             target.verify_length_and_hashes(body)
         return body
 
-    def paths(self, role: str, prefix: str) -> list[str]:
-        """The paths under `prefix` that a delegated role names. What they hold is for `read` to verify."""
-        self.target(f"{prefix}x")  # so that the role's metadata is the newest
-        return sorted(path for path in self._metadata(role).targets if path.startswith(prefix))
+    def live_paths(self, prefix: str) -> list[str]:
+        """The paths of live pointers under `prefix`. What they hold is for `read` to verify."""
+        self.target(live_path("any", "any/any"))  # so that the role's metadata is the newest
+        return sorted(path for path in self._metadata(PROMOTION).targets if path.startswith(prefix))
 
     def versions(self) -> dict[str, tuple[int, str]]:
         """Version and expiry of the four top-level roles."""

@@ -49,18 +49,28 @@ class RoleState:
         return self.expires <= datetime.now(UTC)
 
 
+def create_anchor(keys_dir: Path) -> None:
+    """The first root, where there is none: what regions are given, before there is anything in the store."""
+    anchor = trusted_keys(keys_dir).folder / "root.json"
+    if not anchor.exists():
+        create_once(anchor, sign(_first_root(keys_dir), "root", keys_dir, {}), 0o644)
+
+
 def establish(store: ObjectStore, keys_dir: Path, tenants: Iterable[str]) -> None:
     """Make the repository where there is none, give every tenant that has none its role, renew what is due.
 
-    The private keys must be there. Raises KeyRefused, TrustRefused.
+    The private keys and the anchor must be there. Raises KeyRefused, TrustRefused.
     """
     trusted = trusted_keys(keys_dir)
-    anchor, key = trusted.folder / "root.json", f"{METADATA}1.root.json"
+    anchor = trusted.folder / "root.json"
     if not anchor.exists():
-        if store.stat(CENTRAL_BUCKET, key):
-            raise TrustRefused(f"the central bucket has a trust repository, but {anchor} is missing; restore the keys")
-        create_once(anchor, sign(_first_root(keys_dir), "root", keys_dir, {}), 0o644)
-    put_same(store, key, anchor.read_bytes())
+        raise TrustRefused(f"{anchor} is missing; restore the keys, or begin anew with `pedigree keys init`")
+    try:
+        put_same(store, f"{METADATA}1.root.json", anchor.read_bytes())
+    except TrustRefused:
+        raise TrustRefused(
+            f"the central bucket has a trust repository of another root than {anchor}; restore the keys"
+        ) from None
     roles = [PROMOTION, *map(tenant_role, tenants)]
     if store.stat(CENTRAL_BUCKET, f"{METADATA}timestamp.json") is None:
         draft = first(store, newest_root(store, trusted))

@@ -42,6 +42,16 @@ class LivePointer(BaseModel):
     approver: str = Field(min_length=1)
     at: datetime
 
+    @property
+    def body(self) -> bytes:
+        """The target's bytes."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def sha256(self) -> str:
+        """Which pointer this is."""
+        return sha256_bytes(self.body)
+
 
 def read_live(store: ObjectStore, tenant: str, task: str, region: str, trusted: TrustedKeys) -> LivePointer | None:
     """The pointer that holds now, None before the first promotion. Raises TrustRefused."""
@@ -57,7 +67,7 @@ def live_pointer(view: View, model: str, region: str) -> LivePointer | None:
 def live_models(view: View, region: str) -> list[str]:
     """`tenant/task` of every model that has a pointer in the region."""
     prefix = f"live/{region}/"
-    return [path.removeprefix(prefix).removesuffix(".json") for path in view.paths(PROMOTION, prefix)]
+    return [path.removeprefix(prefix).removesuffix(".json") for path in view.live_paths(prefix)]
 
 
 def write_live(
@@ -106,8 +116,18 @@ def point(draft: Draft, release: Release, digest: str, region: str, reason: str,
             f"{release} with release digest {digest[:16]}… is not vouched for by {release.tenant}: it was never "
             "signed, or was revoked; promote another release"
         )
-    draft.put_target(PROMOTION, path, canonical_json(pointer.model_dump(mode="json")))
+    draft.put_target(PROMOTION, path, pointer.body)
     return pointer
+
+
+def withdraw_live(store: ObjectStore, keys_dir: Path, pointer: LivePointer) -> None:
+    """Where nothing answered before the pointer: take it back, unless another holds by now. The region stands down."""
+
+    def change(draft: Draft) -> None:
+        if standing_pointer(draft, pointer.model, pointer.region) == pointer:
+            del draft.edit(PROMOTION).targets[live_path(pointer.region, pointer.model)]
+
+    publish(store, keys_dir, change)
 
 
 def standing_pointer(draft: Draft, model: str, region: str) -> LivePointer | None:

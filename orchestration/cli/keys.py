@@ -23,10 +23,11 @@ class RevocationUnclear(ValueError):
 def init() -> None:
     """Make the trust repository, or give new tenants their role in it. Repeated, it changes nothing else."""
     from governance.custody.keys import create_keys
-    from governance.trust.keys import establish
+    from governance.trust.keys import create_anchor, establish
 
     settings = load_settings()
-    create_keys(settings.keys_dir, settings.company().tenants)
+    create_keys(settings.keys_dir, settings.company().tenants, settings.company().regions)
+    create_anchor(settings.keys_dir)
     establish(settings.store(), settings.keys_dir, settings.company().tenants)
     console.print(f"regions are given {settings.keys_dir / 'trusted' / 'root.json'}; keep root-*.pem apart and offline")
 

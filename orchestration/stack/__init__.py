@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.settings import Settings, load_settings
-from orchestration.stack import dagster, local, mlflow, pages, ports, seaweedfs, supervisor, triton
+from orchestration.stack import dagster, local, mlflow, pages, ports, replica, seaweedfs, supervisor, triton
 from orchestration.stack.supervisor import Entry, Part, StackError
 
 Ports = Mapping[str, Mapping[str, int]]
@@ -46,6 +46,7 @@ def plans(settings: Settings) -> dict[str, Plan]:
         "mlflow": Plan(mlflow.PORTS, lambda s, ports: mlflow.part(s, ports["mlflow"])),
         "pages": Plan(pages.PORTS, lambda s, ports: pages.part(s, ports["pages"])),
         **{triton.part_name(region): _triton(region) for region in settings.company().regions},
+        **{replica.part_name(region): _replica(region) for region in settings.company().regions},
         code: Plan(dagster.CODE_PORTS, lambda s, ports: dagster.code_server(s, ports[code]), ("seaweedfs",)),
         web: Plan(dagster.WEBSERVER_PORTS, lambda s, ports: dagster.webserver(s, ports[web], ports[code]), (code,)),
         "dagster-daemon": Plan({}, lambda s, ports: dagster.daemon(s, ports[web], ports[code]), (web,)),
@@ -69,8 +70,6 @@ def start(settings: Settings, parts: Iterable[str] | None = None, report: Report
         local.write_stack_settings(settings, _addresses(settings, ledger))
         settings = _reload(settings)
         _bring_up(settings, {name: known[name] for name in wanted}, ledger, report or (lambda part, news: None))
-        if "seaweedfs" in wanted:
-            local.create_missing_buckets(settings)
     return settings
 
 
@@ -148,11 +147,24 @@ def _triton(region: str) -> Plan:
     return Plan(triton.PORTS, lambda s, ports: triton.part(s, region, ports[triton.part_name(region)]))
 
 
+def _replica(region: str) -> Plan:
+    name, server = replica.part_name(region), triton.part_name(region)
+    return Plan(
+        replica.PORTS,
+        lambda s, ports: replica.part(s, region, ports[name], triton.address(ports[server])),
+        ("seaweedfs", server),
+    )
+
+
 def _addresses(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     """The settings that follow from where the parts listen."""
-    regions = {region: triton.part_name(region) for region in settings.company().regions}
     addresses: dict[str, Any] = {
-        "triton": {region: triton.address(ledger[name].ports) for region, name in regions.items() if name in ledger}
+        key: {
+            region: part.address(ledger[name].ports)
+            for region in settings.company().regions
+            if (name := part.part_name(region)) in ledger
+        }
+        for key, part in (("triton", triton), ("replicas", replica))
     }
     for key, name, address in (
         ("s3_endpoint", "seaweedfs", seaweedfs.address),
@@ -180,6 +192,8 @@ def _bring_up(settings: Settings, wanted: Mapping[str, Plan], ledger: Ledger, re
                     ledger[name].level = len(_with_needs(wanted, [name]))
                     supervisor.write_ledger(settings.state_dir, ledger)
             if name in running and supervisor.is_ready(running[name], ledger[name]):
+                if name == "seaweedfs":
+                    local.create_missing_buckets(settings)
                 del waiting[name]
                 report(name, "ready")
         time.sleep(0.05)

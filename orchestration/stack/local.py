@@ -10,7 +10,7 @@ from typing import Any
 
 from assets.ingestion.manifest import landing_bucket
 from governance.custody.blobs import CENTRAL_BUCKET
-from governance.custody.keys import create_keys
+from governance.custody.keys import create_keys, create_once, trusted_keys
 from governance.privacy.pseudonyms import TenantKeyError, create_tenant_key
 from orchestration.settings import Settings, stack_file
 
@@ -34,12 +34,24 @@ def kept_secret(file: Path) -> str:
 
 
 def create_missing_keys(settings: Settings) -> None:
-    """Signing keys and keys of the surrogates, for every tenant that has none yet."""
-    tenants = settings.company().tenants
-    create_keys(settings.keys_dir, tenants)
+    """Signing keys and keys of the surrogates where there are none yet, and the root of trust in every region."""
+    from governance.trust.keys import create_anchor
+
+    tenants, regions = settings.company().tenants, settings.company().regions
+    create_keys(settings.keys_dir, tenants, regions)
+    create_anchor(settings.keys_dir)
+    for region in regions:
+        give_trust(settings, region)
     for tenant in tenants:
         with contextlib.suppress(TenantKeyError):  # it has one, and keeps it
             create_tenant_key(settings.keys_dir, tenant)
+
+
+def give_trust(settings: Settings, region: str) -> None:
+    """What a region is given once: the first root. A region that was wiped is given it again."""
+    given = settings.region_root(region) / "trusted" / "root.json"
+    given.parent.mkdir(parents=True, exist_ok=True)
+    create_once(given, (trusted_keys(settings.keys_dir).folder / "root.json").read_bytes(), 0o644)
 
 
 def create_missing_buckets(settings: Settings) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from governance.custody.keys import trusted_keys
 from governance.tenants import Company
 from orchestration.settings import Settings
 from orchestration.stack.ports import HOST
@@ -57,7 +56,7 @@ def resident_base(company: Company) -> str:
 def _prepare(settings: Settings, base: str, root: Path) -> None:
     _preflight(location())
     declared = settings.company().bases[base]
-    repository.prepare(root, base, base_folder(declared), trusted_keys(settings.keys_dir).folder, declared.dtype)
+    repository.prepare(root, base, base_folder(declared), root / "trusted", declared.dtype)
 
 
 @cache

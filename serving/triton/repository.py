@@ -110,6 +110,12 @@ def install(region_root: Path, release: Release, staged: Path, verify: Verify) -
     return folder
 
 
+def holds(region_root: Path, release: Release, verify: Verify) -> bool:
+    """Whether the release is installed and passes."""
+    folder = release_folder(region_root, release)
+    return folder.is_dir() and _passes(verify, folder)
+
+
 def switch(region_root: Path, release: Release) -> None:
     """Make the installed release the one that answers, recorded first. Raises RepositoryError if it is not there."""
     manifest = release_folder(region_root, release) / MANIFEST

@@ -15,7 +15,7 @@ from governance.custody.provenance import Run, gate_result, provenance
 from governance.custody.sbom import installed, lock_digest, sbom
 from governance.custody.store import ObjectStore
 from governance.tenants import Release
-from governance.trust.keys import establish
+from governance.trust.keys import create_anchor, establish
 from tests.store_apart import StoreApart
 
 MakeRelease = Callable[..., Path]
@@ -40,6 +40,7 @@ def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(store: ObjectStore, keys_dir: Path) -> ObjectStore:
     """A store apart from the others on the session's server, with a trust repository of these keys."""
     apart = StoreApart(store, "governance-tests/")
+    create_anchor(keys_dir)
     establish(apart, keys_dir, ["northbank", "stclare"])
     return apart
 

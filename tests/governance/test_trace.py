@@ -21,7 +21,7 @@ from governance.custody.store import ObjectStore
 from governance.gate.report import judged
 from governance.tenants import Release
 from governance.trace import TraceNode, render, trace
-from governance.trust.keys import establish
+from governance.trust.keys import create_anchor, establish
 from governance.trust.live import write_live
 from governance.trust.releases import publish_release
 from governance.trust.revocation import revoke_release
@@ -258,6 +258,7 @@ def test_a_nonsense_answer_without_a_pointer_is_no_crash(whole_line: Line) -> No
 
 def test_a_line_under_another_root_of_trust_is_broken(whole_line: Line, tmp_path: Path) -> None:
     create_keys(tmp_path, ["stclare"])
+    create_anchor(tmp_path)
     establish(StoreApart(whole_line.store, f"{tmp_path.name}/"), tmp_path, ["stclare"])
     node = whole_line.trace(
         {"model_version": str(whole_line.release), "release_digest": "9" * 64}, trusted_keys(tmp_path)

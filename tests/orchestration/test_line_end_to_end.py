@@ -42,7 +42,7 @@ def story(
     """An installation of its own, and the example deliveries of its tenant."""
     folder = tmp_path_factory.mktemp("story")
     os.environ["PEDIGREE_COMPANY_FILE"] = str(small_company)
-    settings = start_stack("seaweedfs", f"triton-{REGION}")
+    settings = start_stack("seaweedfs", f"replica-{REGION}")
     os.environ["PEDIGREE_STATE_DIR"] = str(settings.state_dir)
     from orchestration.definitions import build_defs
 

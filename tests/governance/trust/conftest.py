@@ -12,7 +12,7 @@ from governance.custody.canonical import sha256_bytes
 from governance.custody.keys import TrustedKeys, create_keys, trusted_keys
 from governance.custody.store import ObjectStore
 from governance.tenants import Release
-from governance.trust.keys import establish
+from governance.trust.keys import create_anchor, establish
 from governance.trust.live import LivePointer, live_history, read_live, write_live
 from governance.trust.releases import publish_release
 from tests.store_apart import StoreApart
@@ -61,6 +61,7 @@ def make_installation(store: ObjectStore, tmp_path_factory: pytest.TempPathFacto
     def make() -> Installation:
         apart, keys_dir = StoreApart(store, f"installation-{next(NUMBERS)}/"), tmp_path_factory.mktemp("keys")
         create_keys(keys_dir, TENANTS)
+        create_anchor(keys_dir)
         establish(apart, keys_dir, TENANTS)
         return Installation(apart, keys_dir)
 

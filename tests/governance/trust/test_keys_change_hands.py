@@ -7,7 +7,7 @@ from governance.custody.keys import ROLE_KEYS, ROOT_KEYS, KeyRefused, create_key
 from governance.tenants import Release
 from governance.trust.client import refresh
 from governance.trust.errors import TrustRefused
-from governance.trust.keys import establish, rotate, status
+from governance.trust.keys import create_anchor, establish, rotate, status
 from governance.trust.live import live_pointer
 from governance.trust.releases import read_release
 from governance.trust.revocation import revoke_promotion_key, revoke_release, revoke_tenant_key
@@ -131,6 +131,9 @@ def test_new_tenants_get_a_role_and_nothing_else_changes(here: Installation) -> 
 def test_a_lost_anchor_is_not_replaced_by_whatever_the_store_says(here: Installation) -> None:
     (here.trusted.folder / "root.json").unlink()
     with pytest.raises(TrustRefused, match=r"root\.json is missing; restore the keys"):
+        establish(here.store, here.keys_dir, TENANTS)
+    create_anchor(here.keys_dir)
+    with pytest.raises(TrustRefused, match="a trust repository of another root"):
         establish(here.store, here.keys_dir, TENANTS)
 
 

@@ -1,0 +1,59 @@
+"""The replica: one process a region that follows the live pointers (serving/replication)."""
+
+import os
+import sys
+import urllib.request
+from collections.abc import Mapping
+
+from governance.custody.keys import REGION
+from orchestration.settings import PREFIX, Settings
+from orchestration.stack.ports import HOST
+from orchestration.stack.supervisor import Part
+from orchestration.stack.triton import resident_base
+from serving.engine.base import base_folder
+
+PORTS: Mapping[str, int | None] = {"http": None}
+
+
+def part_name(region: str) -> str:
+    return f"replica-{region}"
+
+
+def address(ports: Mapping[str, int]) -> str:
+    return f"http://{HOST}:{ports['http']}"
+
+
+def part(settings: Settings, region: str, ports: Mapping[str, int], triton: str) -> Part:
+    """The region's replica beside the Triton at address `triton`; ready when it trusts what it sees."""
+    company = settings.company()
+    command = [
+        *(sys.executable, "-m", "serving.replication"),
+        *("--region", region),
+        *("--root", str(settings.region_root(region))),
+        *("--triton", triton),
+        *("--base", str(base_folder(company.bases[resident_base(company)]))),
+        *("--key", str(settings.keys_dir / f"{region}{REGION}.pem")),
+        *("--port", str(ports["http"])),
+        *("--interval", str(settings.replication_seconds)),
+    ]
+    environment = {
+        f"{PREFIX}S3_ENDPOINT": settings.s3_endpoint or "",
+        f"{PREFIX}S3_ACCESS_KEY": settings.s3_access_key,
+        f"{PREFIX}S3_SECRET_KEY": settings.s3_secret_key.get_secret_value(),
+        f"{PREFIX}S3_REGION": settings.s3_region,
+    }
+    return Part(
+        name=part_name(region),
+        command=command,
+        environment=os.environ | environment,
+        address=address(ports),
+        ready=lambda started: _ready(address(ports)),
+    )
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/ready", timeout=3) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,115 @@
+"""`python -m serving.replication --region mumbai …`: the replica as a process, with its health, metrics and wake-up.
+
+GET /health (it runs), /ready (it trusts what it sees), /status, /metrics; POST /wake looks at once. Loopback only.
+The store's address and credentials come from PEDIGREE_S3_ENDPOINT, PEDIGREE_S3_ACCESS_KEY, PEDIGREE_S3_SECRET_KEY.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from cryptography.hazmat.primitives import serialization
+
+from governance.custody.store import ObjectStore
+from serving.engine.base import base_digest
+from serving.replication.metrics import Metrics
+from serving.replication.replica import Place, Replica
+
+HOST = "127.0.0.1"
+
+
+def main() -> NoReturn:
+    given = _arguments()
+    key = serialization.load_pem_private_key(given.key.read_bytes(), password=None)
+    place = Place(
+        given.region,
+        given.root,
+        given.triton,
+        base_digest(given.base),
+        key,  # type: ignore[arg-type]
+        disk_reserve=given.disk_reserve,
+        bytes_per_second=given.bytes_per_second,
+    )
+    environment = os.environ
+    store = ObjectStore(
+        environment.get("PEDIGREE_S3_ENDPOINT") or None,
+        environment["PEDIGREE_S3_ACCESS_KEY"],
+        environment["PEDIGREE_S3_SECRET_KEY"],
+        environment.get("PEDIGREE_S3_REGION", "us-east-1"),
+    )
+    metrics, wake, ending = Metrics(), threading.Event(), threading.Event()
+    replica = Replica(store, place, metrics, log)
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ending.set()
+        wake.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    server = ThreadingHTTPServer((HOST, given.port), _handler(replica, metrics, wake))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    while not ending.is_set():
+        wake.clear()
+        replica.tick()
+        wake.wait(given.interval)
+    server.shutdown()
+    replica.stop()
+    os._exit(0)  # not waiting for a download or a probe
+
+
+def log(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _handler(replica: Replica, metrics: Metrics, wake: threading.Event) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._answer(200, metrics.text())
+            elif self.path == "/status":
+                self._answer(200, json.dumps(replica.status()).encode())
+            elif self.path == "/ready":
+                self._answer(503 if replica.fault else 200, (replica.fault or "ready").encode())
+            else:
+                self._answer(200 if self.path == "/health" else 404, b"")
+
+        def do_POST(self) -> None:
+            if self.path == "/wake":
+                wake.set()
+            self._answer(202 if self.path == "/wake" else 404, b"")
+
+        def _answer(self, code: int, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Not every look of a prober."""
+
+    return Handler
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m serving.replication", description="The replica of one region.")
+    parser.add_argument("--region", required=True)
+    parser.add_argument("--root", required=True, type=Path, help="the region's folder, with trusted/root.json in it")
+    parser.add_argument("--triton", required=True, help="http://host:port")
+    parser.add_argument("--base", required=True, type=Path, help="the folder of the resident base")
+    parser.add_argument("--key", required=True, type=Path, help="the region's private key, a PEM")
+    parser.add_argument("--port", required=True, type=int, help="of health, metrics and wake-up")
+    parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks")
+    parser.add_argument("--disk-reserve", type=int, default=256 << 20, help="bytes that stay free")
+    parser.add_argument("--bytes-per-second", type=float, help="how fast it may fetch a file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""The replica of one region: what it should answer with, and how that comes about."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+from governance.custody.keys import PrivateKey, TrustedKeys
+from governance.custody.statements import StatementRefused
+from governance.custody.store import ObjectStore
+from governance.custody.verify import verify_release
+from governance.tenants import Release
+from governance.trust.client import View, refresh
+from governance.trust.errors import TrustRefused
+from governance.trust.live import LivePointer, live_models, live_pointer
+from governance.trust.releases import Vouched, read_release
+from governance.trust.roles import live_path
+from serving.replication.fetch import clear_stale, fetch
+from serving.replication.metrics import Metrics
+from serving.replication.probe import ProbeFailed, probe
+from serving.replication.statement import RegionStatement, read_statement, write_statement
+from serving.triton import repository
+
+Log = Callable[[str], None]
+Probe = Callable[[str, Release, str], object]
+
+
+class Refused(RuntimeError):
+    """What a pointer asks for is not let in; the message says why."""
+
+
+class Superseded(Exception):
+    """Another pointer holds by now."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A region as its replica is told of it. Sizes in bytes, times in seconds."""
+
+    name: str
+    root: Path
+    triton: str
+    base_sha256: str
+    key: PrivateKey
+    disk_reserve: int = 256 << 20
+    bytes_per_second: float | None = None
+    verify_again: float = 900.0
+    side_by_side: int = 4
+
+    @property
+    def trusted(self) -> TrustedKeys:
+        return TrustedKeys(self.root / "trusted")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What holds for a model: the pointer and the release that it names, or why there is none to follow."""
+
+    model: str
+    pointer: LivePointer | None
+    vouched: Vouched | None
+    refused: str | None = None
+
+    @property
+    def identity(self) -> str:
+        return self.pointer.sha256 if self.pointer else "none"
+
+
+@dataclass
+class Settled:
+    """What was made of a wanted, and when the files were last read."""
+
+    wanted: Wanted
+    statement: RegionStatement
+    verified: float = field(default_factory=monotonic)
+
+
+class Replica:
+    """`tick` looks once and sets to work; models are worked on side by side, one never twice."""
+
+    def __init__(self, store: ObjectStore, place: Place, metrics: Metrics, log: Log, ask: Probe = probe) -> None:
+        self._store, self._place, self._metrics, self._log, self._ask = store, place, metrics, log, ask
+        self._pool = ThreadPoolExecutor(place.side_by_side, thread_name_prefix="model")
+        self._working: dict[str, Future[None]] = {}
+        self._settled: dict[str, Settled] = {}
+        self._trust = threading.Lock()
+        self.fault: str | None = "it has not looked yet"
+        clear_stale(place.root / "downloads")
+
+    def tick(self) -> None:
+        """Raises nothing: what is wrong is `fault`, or in the statement of a model."""
+        try:
+            with self._trust:
+                view = refresh(self._store, self._place.trusted)
+                wanted = [self._resolve(view, model) for model in self._models(view)]
+        except Exception as fault:  # the store away, metadata frozen: whatever it is, nothing changes here
+            if self.fault != str(fault):
+                self._log(f"nothing new is trusted: {fault}")
+            self.fault = str(fault)
+            self._metrics.refusals.labels("", "trust").inc()
+            return
+        self.fault = None
+        for each in wanted:
+            if not self._is_settled(each) and not self._busy(each.model):
+                self._working[each.model] = self._pool.submit(self._follow, each)
+        if all(done.statement.refused is None for done in self._settled.values()):
+            self._metrics.success.set_to_current_time()
+
+    def wait(self) -> None:
+        """Until nothing is worked on."""
+        for work in list(self._working.values()):
+            work.result()
+
+    def stop(self) -> None:
+        """Begin nothing more. What is worked on may be cut off: each step leaves the old state or the new one."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def status(self) -> dict[str, object]:
+        """What it would say if asked."""
+        return {
+            "region": self._place.name,
+            "fault": self.fault,
+            "models": {model: done.statement.model_dump(mode="json") for model, done in sorted(self._settled.items())},
+        }
+
+    def _models(self, view: View) -> list[str]:
+        """Those with a pointer, and those that answer though there is none any more."""
+        folders = (self._place.root / "models").glob("*.*/" + repository.POINTER)
+        answering = {folder.parent.name.replace(".", "/") for folder in folders}
+        return sorted({*live_models(view, self._place.name), *answering})
+
+    def _resolve(self, view: View, model: str) -> Wanted:
+        target, done = view.target(live_path(self._place.name, model)), self._settled.get(model)
+        if target and done and done.wanted.identity == target.hashes["sha256"]:
+            pointer = done.wanted.pointer  # read before
+        else:
+            pointer = live_pointer(view, model, self._place.name)
+        if pointer is None:
+            return Wanted(model, None, None, "no live pointer names a release of it")
+        try:
+            vouched = read_release(view, Release.parse(pointer.release))
+        except TrustRefused as refused:
+            return Wanted(model, pointer, None, str(refused))
+        if vouched.digest != pointer.digest:
+            return Wanted(model, pointer, None, f"{pointer.release} is vouched for with another release digest")
+        return Wanted(model, pointer, vouched)
+
+    def _is_settled(self, wanted: Wanted) -> bool:
+        done = self._settled.get(wanted.model)
+        if done is None or done.wanted != wanted:
+            if wanted.pointer:
+                self._metrics.lag.labels(wanted.model).set((datetime.now(UTC) - wanted.pointer.at).total_seconds())
+            return False
+        if done.statement.refused and wanted.vouched:
+            return monotonic() - done.verified < 10  # the store may be mended by now
+        return monotonic() - done.verified < self._place.verify_again
+
+    def _busy(self, model: str) -> bool:
+        work = self._working.get(model)
+        return work is not None and not work.done()
+
+    def _follow(self, wanted: Wanted) -> None:
+        try:
+            if wanted.vouched is None:
+                self._stand_down(wanted)
+                raise Refused(wanted.refused)
+            done = self._settled.get(wanted.model)
+            if done and done.wanted == wanted and done.statement.refused and "did not answer" in done.statement.refused:
+                return  # a probe that failed is not tried again under the same pointer
+            self._bring(wanted, wanted.vouched)
+            self._say(wanted, None)
+        except Superseded:
+            return
+        except Exception as refused:  # whatever is wrong with one model, the others are followed
+            kind = type(refused).__name__
+            self._metrics.refusals.labels(wanted.model, kind).inc()
+            self._log(f"{wanted.model}: {wanted.pointer.release if wanted.pointer else 'nothing'} refused: {refused}")
+            with suppress(Exception):  # the store may be what is wrong; the next look says it
+                self._say(wanted, str(refused))
+
+    def _bring(self, wanted: Wanted, vouched: Vouched) -> None:
+        """Raises what refuses it; then what answered before still does."""
+        root, release = self._place.root, vouched.release
+        verify = partial(
+            verify_release,
+            trusted=self._place.trusted,
+            expect_model=release.model,
+            expect_digest=vouched.digest,
+            expect_base=self._place.base_sha256,
+        )
+        before = repository.read_pointer(root / "models" / release.served_name / repository.POINTER)
+        if not repository.holds(root, release, verify):
+            staged = repository.stage(root, release, partial(self._fetch, vouched), verify)
+            repository.install(root, release, staged, verify)
+        if before == (release.number, vouched.digest):
+            self._ask(self._place.triton, release, vouched.digest)
+            return
+        self._still_wanted(wanted)
+        repository.switch(root, release)
+        try:
+            self._ask(self._place.triton, release, vouched.digest)
+        except ProbeFailed:
+            self._put_back(release, before)
+            raise
+        self._metrics.switches.inc()
+        self._log(f"{wanted.model}: {release} answers, digest {vouched.digest}")
+        repository.prune(root, release.served_name)
+
+    def _put_back(self, release: Release, before: tuple[int, str] | None) -> None:
+        if before is None:
+            repository.withdraw(self._place.root, release.served_name)
+        else:
+            repository.switch(self._place.root, release.model_copy(update={"number": before[0]}))
+
+    def _fetch(self, vouched: Vouched, folder: Path) -> None:
+        needed = sum(ref.size for ref in vouched.files.values())
+        if (left := shutil.disk_usage(self._place.root).free - needed) < self._place.disk_reserve:
+            raise Refused(
+                f"the disk of {self._place.root} would have {left >> 20} MiB left, {self._place.disk_reserve >> 20} "
+                "are kept free; make room"
+            )
+        for name, ref in vouched.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            came = fetch(
+                self._store, ref, self._place.root / "downloads", self._metrics.bytes.inc, self._place.bytes_per_second
+            )
+            came.rename(folder / name)
+
+    def _still_wanted(self, wanted: Wanted) -> None:
+        """Asked right before the switch: a fetch may have taken long. Raises Superseded, TrustRefused."""
+        with self._trust:
+            if self._resolve(refresh(self._store, self._place.trusted), wanted.model) != wanted:
+                raise Superseded
+
+    def _stand_down(self, wanted: Wanted) -> None:
+        """Nothing may be followed: what answers goes on only where its tenant still vouches for it."""
+        name = wanted.model.replace("/", ".")
+        served = repository.read_pointer(self._place.root / "models" / name / repository.POINTER)
+        if served is None:
+            return
+        release = Release.parse(f"{name}@{served[0]}")
+        with self._trust:
+            view = refresh(self._store, self._place.trusted)
+            try:
+                holds = wanted.pointer is not None and read_release(view, release).digest == served[1]
+            except TrustRefused:
+                holds = False
+        if not holds:
+            repository.withdraw(self._place.root, name)
+            self._log(f"{wanted.model}: {release} taken out of service: {wanted.refused}")
+
+    def _say(self, wanted: Wanted, refused: str | None) -> None:
+        """Keep what was made of it, and write the signed statement when it says something new."""
+        name, now = wanted.model.replace("/", "."), datetime.now(UTC)
+        served = repository.read_pointer(self._place.root / "models" / name / repository.POINTER)
+        before = self._before(wanted.model)
+        digest = served[1] if served else None
+        said = RegionStatement(
+            region=self._place.name,
+            model=wanted.model,
+            pointer=wanted.identity,
+            asked=wanted.pointer.release if wanted.pointer else "nothing",
+            release=f"{name}@{served[0]}" if served else None,
+            digest=digest,
+            since=before.since if before and before.digest == digest else (now if served else None),
+            at=now,
+            refused=refused,
+        )
+        self._settled[wanted.model] = Settled(wanted, said)
+        self._metrics.lag.labels(wanted.model).set(0 if refused is None else self._age(wanted, now))
+        if before is None or before.model_copy(update={"at": now}) != said:
+            write_statement(self._store, said, self._place.key)
+
+    def _before(self, model: str) -> RegionStatement | None:
+        """What was said last, by the process before this one, too."""
+        if done := self._settled.get(model):
+            return done.statement
+        with suppress(StatementRefused):
+            return read_statement(self._store, self._place.name, model, self._place.key.public_key())
+        return None
+
+    def _age(self, wanted: Wanted, now: datetime) -> float:
+        return (now - wanted.pointer.at).total_seconds() if wanted.pointer else 0.0
