@@ -1,6 +1,7 @@
 """Signed releases of random adapters: what a region verifies and mounts, without a training behind them."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
@@ -8,12 +9,15 @@ from shutil import copytree
 import torch
 from safetensors.torch import save_file
 
-from governance.custody.blobs import blob_ref
+from governance.custody.blobs import blob_ref, put_file
 from governance.custody.bundle import assemble, sign_release
 from governance.custody.keys import TrustedKeys, create_keys, release_key, trusted_keys
-from governance.custody.manifest import STAGES, BaseDigest, Environment, build_manifest
+from governance.custody.manifest import MANIFEST, STAGES, BaseDigest, Environment, build_manifest
 from governance.custody.provenance import Run, gate_result, provenance
+from governance.custody.store import ObjectStore
 from governance.tenants import Base, Release
+from governance.trust.live import LivePointer, read_live, write_live
+from governance.trust.releases import publish_release
 from serving.engine import base_digest, base_folder
 from serving.triton import repository
 
@@ -35,15 +39,20 @@ def keys(folder: Path) -> TrustedKeys:
 def put(root: Path, keys_dir: Path, release: Release, seed: int) -> str:
     """Sign a release, lay it into the region's repository at `root` and point to it; its digest."""
     work = root.parent / "releases" / str(release)
-    digest = _signed(work, keys_dir, release, seed)
+    digest = signed(work, keys_dir, release, seed)
     staged = repository.stage(root, release, lambda folder: copytree(work / "signed", folder, dirs_exist_ok=True))
     repository.install(root, release, staged, lambda folder: None)
     repository.switch(root, release)
     return digest
 
 
-def _signed(work: Path, keys_dir: Path, release: Release, seed: int) -> str:
+def signed(work: Path, keys_dir: Path, release: Release, seed: int, weights: int | None = None) -> str:
+    """A release in `work / "signed"`; its digest. weights: bytes of noise in the place of an adapter's weights."""
     _write_adapter(work / "adapter", seed)
+    if weights:
+        with (work / "adapter" / "adapter_model.safetensors").open("wb") as file:
+            for _ in range(weights >> 20):
+                file.write(os.urandom(1 << 20))
     came_from = {stage: blob_ref(TENANT, f"{i}" * 64, 100) for i, stage in enumerate(STAGES)}
     environment = Environment(lock_sha256="c" * 64, git_sha="a" * 40, image_digest=None)
     pinned = BaseDigest(name="minilm", sha256=base_digest(base()))
@@ -79,3 +88,20 @@ def _write_adapter(folder: Path, seed: int) -> None:
     (folder / "head.json").write_text(json.dumps(about))
     config = {"peft_type": "LORA", "r": RANK, "lora_alpha": RANK, "target_modules": ["query", "value"]}
     (folder / "adapter_config.json").write_text(json.dumps(config))
+
+
+def publish(
+    store: ObjectStore, keys_dir: Path, release: Release, work: Path, seed: int, weights: int | None = None
+) -> str:
+    """Sign a release, store it, let the tenant vouch for it; its digest."""
+    digest = signed(work, keys_dir, release, seed, weights)
+    paths = {p.relative_to(work / "signed").as_posix(): p for p in (work / "signed").rglob("*") if p.is_file()}
+    files = {name: put_file(store, release.tenant, path) for name, path in paths.items()}
+    publish_release(store, keys_dir, release, (work / "signed" / MANIFEST).read_bytes(), files)
+    return digest
+
+
+def point(store: ObjectStore, keys_dir: Path, release: Release, digest: str, region: str) -> LivePointer:
+    """Let the release answer in the region, over whatever does."""
+    standing = read_live(store, release.tenant, release.task, region, trusted_keys(keys_dir))
+    return write_live(store, keys_dir, release, digest, region, "measured", "benchmark", standing)

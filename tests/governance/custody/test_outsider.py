@@ -4,13 +4,21 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from governance.custody.canonical import sha256_file
+from governance.custody.blobs import CENTRAL_BUCKET
+from governance.custody.canonical import sha256_bytes, sha256_file
 from governance.custody.keys import TrustedKeys
+from governance.custody.store import ObjectStore
+from governance.tenants import Release
+from governance.trust.live import write_live
+from governance.trust.releases import publish_release
 
 PAGE = Path(__file__).parents[3] / "docs" / "verify-a-release.md"
 
@@ -65,3 +73,28 @@ def test_the_command_on_the_page_is_the_one_that_works(
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
     assert "Verification succeeded" in told.stdout
+
+
+def test_the_tuf_client_on_the_page_says_what_holds_and_what_is_live(
+    store: ObjectStore, keys_dir: Path, trusted: TrustedKeys, tmp_path: Path
+) -> None:
+    """Over plain HTTP, from a copy of the repository's objects: the layout is TUF's own."""
+    release = Release.parse("northbank.outsider@1")
+    publish_release(store, keys_dir, release, b"a manifest", {})
+    write_live(store, keys_dir, release, sha256_bytes(b"a manifest"), "mumbai", "first", "tests", None)
+    for info in store.list(CENTRAL_BUCKET, "_trust/"):
+        copy = tmp_path / info.key
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(store.read(CENTRAL_BUCKET, info.key))
+    (script := tmp_path / "holds.py").write_text(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}/_trust"
+    try:
+        for name, said in (("outsider/1", "HOLDS"), ("outsider/2", "DOES NOT HOLD")):
+            command = [sys.executable, str(script), address, str(trusted.folder / "root.json"), f"northbank/{name}"]
+            told = subprocess.run([*command, "mumbai"], cwd=tmp_path, capture_output=True, text=True)
+            assert told.stdout.startswith(said), told.stderr
+            assert "'reason': 'first'" in told.stdout
+    finally:
+        server.shutdown()
