@@ -16,7 +16,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from governance.custody.blobs import CENTRAL_BUCKET
 from governance.custody.canonical import CHUNK
-from governance.custody.keys import TrustedKeys
+from governance.custody.keys import TrustedKeys, release_key_name
 from governance.custody.store import NotFound, ObjectStore
 from governance.trust.errors import TrustRefused
 from governance.trust.roles import METADATA, PROMOTION, RETIRED, is_tenant_role, live_path, target_key
@@ -48,6 +48,11 @@ class View:
         """The paths of live pointers under `prefix`. What they hold is for `read` to verify."""
         self.target(live_path("any", "any/any"))  # so that the role's metadata is the newest
         return sorted(path for path in self._metadata(PROMOTION).targets if path.startswith(prefix))
+
+    def release_paths(self, tenant: str) -> list[str]:
+        """The paths of the releases that the tenant vouches for."""
+        self.target(f"{tenant}/any/any")
+        return sorted(self._metadata(release_key_name(tenant)).targets)
 
     def versions(self) -> dict[str, tuple[int, str]]:
         """Version and expiry of the four top-level roles."""

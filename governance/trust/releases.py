@@ -64,3 +64,11 @@ def read_release(view: View, release: Release) -> Vouched:
     files = {name: (said["sha256"], said["size"]) for name, said in (target.custom or {}).get("files", {}).items()}
     files[MANIFEST] = (digest, target.length)
     return Vouched(release, digest, {name: blob_ref(release.tenant, *file) for name, file in files.items()})
+
+
+def vouched_releases(view: View, tenant: str) -> list[Vouched]:
+    """Every release of the tenant that holds, by model and number. Raises TrustRefused."""
+    found = [path.removesuffix(".json").split("/") for path in view.release_paths(tenant)]
+    named = [Release(tenant=tenant, task=task, number=int(number)) for _, task, number in found]
+    ordered = sorted(named, key=lambda release: (release.task, release.number))
+    return [read_release(view, release) for release in ordered]

@@ -85,6 +85,23 @@ def rollback(
     _materialize(Release(tenant=tenant, task=task, number=to), reason, approver, region)
 
 
+def reconcile() -> None:
+    """Repair what Dagster and MLflow lack or have wrong about releases, from what is signed."""
+    import dagster as dg
+
+    from orchestration.reconcile import reconcile as repair
+    from orchestration.stack.dagster import dagster_home, write_instance
+
+    settings = load_settings()
+    write_instance(settings)
+    with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:
+        repairs = repair(settings, instance)
+    for each in repairs:
+        console.print(f"{each.catalogue}: {each.what}: {each.done}", highlight=False)
+    if not repairs:
+        console.print("both catalogues say what is signed")
+
+
 def _materialize(release: Release, reason: str, approver: str, wanted: list[str] | None) -> None:
     from orchestration.launch import promotion, wait_for
 

@@ -266,3 +266,22 @@ def test_a_corrupt_file_in_the_work_of_a_stage_is_never_trained_on(story: Simple
         assert not result.success and records.uri in _failures(result)
     finally:
         store.put(*records.bucket_and_key, good)
+
+
+def test_the_catalogues_are_repaired_from_what_is_signed(story: SimpleNamespace, tmp_path: Path) -> None:
+    """Dagster's and MLflow's databases are gone: the partitions come back, and rollback and trace work."""
+    from orchestration.reconcile import reconcile
+    from orchestration.tracing import trace_region
+
+    settings = load_settings(state_dir=story.settings.state_dir, mlflow_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as instance:
+        repaired = {(each.catalogue, each.what) for each in reconcile(settings, instance)}
+        assert {("Dagster", f"{MODEL}@1"), ("MLflow", f"{MODEL}@1"), ("MLflow", f"{MODEL}@2")} <= repaired
+        assert ("Dagster", f"promoted_model {REGION}|{MODEL}@1") in repaired
+        assert reconcile(settings, instance) == []
+        moved = SimpleNamespace(instance=instance, defs=story.defs)
+        for release in (f"{MODEL}@2", f"{MODEL}@1"):
+            result = _promote(moved, release, "without its databases")
+            assert result.success, _failures(result)
+    assert _ask(story).scores.tobytes() == story.answers[1].scores.tobytes()
+    assert trace_region(settings, "loomworks", "log-triage", REGION, True).whole

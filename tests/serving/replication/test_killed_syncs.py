@@ -12,7 +12,7 @@ from governance.tenants import Release
 from orchestration.settings import Settings
 from serving.engine import base_digest
 
-KILLS = 6
+KILLS = 3
 
 
 def test_nothing_torn_and_everything_recovered(
