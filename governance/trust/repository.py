@@ -4,9 +4,11 @@ Every metadata file but timestamp.json is written once under its version. Whoeve
 published; the other reads again and tries on what now holds. A kill before that leaves files that nothing names.
 """
 
+import fcntl
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -103,16 +105,16 @@ def publish(
     """
     trusted = trusted_keys(keys_dir)
     for attempt in range(ATTEMPTS):
-        draft = read(store, trusted)
-        answer = change(draft)
-        try:
-            commit(draft, keys_dir, signers or {})
-        except Conflict:
-            time.sleep(random.uniform(0, PAUSE_SECONDS * (attempt + 1)))
-            continue
-        # An audit entry belongs here: every promotion, rollback, revocation and key operation passes this line.
-        refresh(store, trusted)  # as a region will; and what was published is remembered
-        return answer
+        with (trusted.folder / ".publishing").open("w") as lock:  # those of one machine take turns instead of racing
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            draft = read(store, trusted)
+            answer = change(draft)
+            with suppress(Conflict):
+                commit(draft, keys_dir, signers or {})
+                # An audit entry belongs here: every promotion, rollback, revocation and key operation passes.
+                refresh(store, trusted)  # as a region will; and what was published is remembered
+                return answer
+        time.sleep(random.uniform(0, PAUSE_SECONDS * (attempt + 1)))
     raise TrustConflict(f"others published {ATTEMPTS} times while this change was made; nothing of it holds; try again")
 
 

@@ -69,8 +69,9 @@ def promote(
     approver: Approver,
     region: Regions = None,
 ) -> None:
-    """Materialize promoted_model at the release, in every region or in those named."""
-    _materialize(Release.parse(release), reason, approver, region)
+    """Materialize promoted_model at the release: the first region alone, and if it answers, the others."""
+    first, *others = _known(load_settings(), region)
+    _materialize(Release.parse(release), reason, approver, [[first], others])
 
 
 def rollback(
@@ -80,9 +81,9 @@ def rollback(
     approver: Approver,
     region: Regions = None,
 ) -> None:
-    """Materialize promoted_model at an older release: the same move as promotion."""
+    """Materialize promoted_model at an older release: the same move as promotion, in all regions at once."""
     tenant, _, task = model.partition("/")
-    _materialize(Release(tenant=tenant, task=task, number=to), reason, approver, region)
+    _materialize(Release(tenant=tenant, task=task, number=to), reason, approver, [_known(load_settings(), region)])
 
 
 def reconcile() -> None:
@@ -102,20 +103,26 @@ def reconcile() -> None:
         console.print("both catalogues say what is signed")
 
 
-def _materialize(release: Release, reason: str, approver: str, wanted: list[str] | None) -> None:
+def _materialize(release: Release, reason: str, approver: str, waves: list[list[str]]) -> None:
+    """The regions of a wave side by side; a wave that fails is the last."""
     from orchestration.launch import promotion, wait_for
 
-    settings = load_settings()
-    regions = _known(settings, wanted)
-    runs = {region: promotion(settings.dagster_url, release, region, reason, approver) for region in regions}
-    failed = False
-    for region, run_id in runs.items():
-        with console.status(f"{region}: waiting for run {run_id[:8]} to make {release} answer"):
-            run = wait_for(settings.dagster_url, run_id)
-        failed = failed or run.status != "SUCCESS"
-        verdict = f"[green]{release} answers[/]" if run.status == "SUCCESS" else f"[red]{run.status}[/] {_last(run)}"
-        console.print(f"{region}: {verdict}")
-    raise typer.Exit(1 if failed else 0)
+    url = load_settings().dagster_url
+    for number, regions in enumerate(waves):
+        runs = {region: promotion(url, release, region, reason, approver) for region in regions}
+        failed = False
+        for region, run_id in runs.items():
+            with console.status(f"{region}: waiting for run {run_id[:8]} to make {release} answer"):
+                run = wait_for(url, run_id)
+            failed = failed or run.status != "SUCCESS"
+            verdict = (
+                f"[green]{release} answers[/]" if run.status == "SUCCESS" else f"[red]{run.status}[/] {_last(run)}"
+            )
+            console.print(f"{region}: {verdict}")
+        if failed:
+            if untouched := [region for wave in waves[number + 1 :] for region in wave]:
+                console.print(f"{', '.join(untouched)}: not touched")
+            raise typer.Exit(1)
 
 
 def _known(settings: Settings, wanted: list[str] | None) -> list[str]:

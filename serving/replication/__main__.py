@@ -44,24 +44,28 @@ def main() -> NoReturn:
         environment["PEDIGREE_S3_SECRET_KEY"],
         environment.get("PEDIGREE_S3_REGION", "us-east-1"),
     )
-    metrics, wake, ending = Metrics(), threading.Event(), threading.Event()
+    metrics, wake = Metrics(), threading.Event()
     replica = Replica(store, place, metrics, log)
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        ending.set()
-        wake.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
     server = ThreadingHTTPServer((HOST, given.port), _handler(replica, metrics, wake))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    while not ending.is_set():
-        wake.clear()
-        replica.tick()
-        wake.wait(given.interval)
-    server.shutdown()
-    replica.stop()
-    os._exit(0)  # not waiting for a download or a probe
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        while True:
+            wake.clear()
+            replica.tick()
+            wake.wait(given.interval)
+    except Stopped:
+        server.shutdown()
+        os._exit(0)  # not waiting for a download or a probe: each step leaves the old state or the new one
+
+
+class Stopped(BaseException):
+    """SIGTERM came."""
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise Stopped
 
 
 def log(sentence: str) -> None:

@@ -27,6 +27,8 @@ from serving.replication.probe import ProbeFailed, probe
 from serving.replication.statement import RegionStatement, read_statement, write_statement
 from serving.triton import repository
 
+TRY_AGAIN = 10.0  # seconds until what was refused is looked at again: the store may be mended by then
+
 Log = Callable[[str], None]
 Probe = Callable[[str, Release, str], object]
 
@@ -74,10 +76,11 @@ class Wanted:
 
 @dataclass
 class Settled:
-    """What was made of a wanted, and when the files were last read."""
+    """What was made of a wanted, and when the files were last read. final: nothing more under this pointer."""
 
     wanted: Wanted
     statement: RegionStatement
+    final: bool
     verified: float = field(default_factory=monotonic)
 
 
@@ -117,10 +120,6 @@ class Replica:
         for work in list(self._working.values()):
             work.result()
 
-    def stop(self) -> None:
-        """Begin nothing more. What is worked on may be cut off: each step leaves the old state or the new one."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def status(self) -> dict[str, object]:
         """What it would say if asked."""
         return {
@@ -157,9 +156,8 @@ class Replica:
             if wanted.pointer:
                 self._metrics.lag.labels(wanted.model).set((datetime.now(UTC) - wanted.pointer.at).total_seconds())
             return False
-        if done.statement.refused and wanted.vouched:
-            return monotonic() - done.verified < 10  # the store may be mended by now
-        return monotonic() - done.verified < self._place.verify_again
+        refused = done.statement.refused and wanted.vouched
+        return done.final or monotonic() - done.verified < (TRY_AGAIN if refused else self._place.verify_again)
 
     def _busy(self, model: str) -> bool:
         work = self._working.get(model)
@@ -170,9 +168,6 @@ class Replica:
             if wanted.vouched is None:
                 self._stand_down(wanted)
                 raise Refused(wanted.refused)
-            done = self._settled.get(wanted.model)
-            if done and done.wanted == wanted and done.statement.refused and "did not answer" in done.statement.refused:
-                return  # a probe that failed is not tried again under the same pointer
             self._bring(wanted, wanted.vouched)
             self._say(wanted, None)
         except Superseded:
@@ -182,7 +177,7 @@ class Replica:
             self._metrics.refusals.labels(wanted.model, kind).inc()
             self._log(f"{wanted.model}: {wanted.pointer.release if wanted.pointer else 'nothing'} refused: {refused}")
             with suppress(Exception):  # the store may be what is wrong; the next look says it
-                self._say(wanted, str(refused))
+                self._say(wanted, str(refused), final=isinstance(refused, ProbeFailed))
 
     def _bring(self, wanted: Wanted, vouched: Vouched) -> None:
         """Raises what refuses it; then what answered before still does."""
@@ -199,7 +194,10 @@ class Replica:
             staged = repository.stage(root, release, partial(self._fetch, vouched), verify)
             repository.install(root, release, staged, verify)
         if before == (release.number, vouched.digest):
-            self._ask(self._place.triton, release, vouched.digest)
+            try:
+                self._ask(self._place.triton, release, vouched.digest)
+            except ProbeFailed as silent:
+                raise Refused(str(silent)) from silent  # nothing to go back to; it is asked again
             return
         self._still_wanted(wanted)
         repository.switch(root, release)
@@ -255,7 +253,7 @@ class Replica:
             repository.withdraw(self._place.root, name)
             self._log(f"{wanted.model}: {release} taken out of service: {wanted.refused}")
 
-    def _say(self, wanted: Wanted, refused: str | None) -> None:
+    def _say(self, wanted: Wanted, refused: str | None, final: bool = False) -> None:
         """Keep what was made of it, and write the signed statement when it says something new."""
         name, now = wanted.model.replace("/", "."), datetime.now(UTC)
         served = repository.read_pointer(self._place.root / "models" / name / repository.POINTER)
@@ -272,7 +270,7 @@ class Replica:
             at=now,
             refused=refused,
         )
-        self._settled[wanted.model] = Settled(wanted, said)
+        self._settled[wanted.model] = Settled(wanted, said, final)
         self._metrics.lag.labels(wanted.model).set(0 if refused is None else self._age(wanted, now))
         if before is None or before.model_copy(update={"at": now}) != said:
             write_statement(self._store, said, self._place.key)

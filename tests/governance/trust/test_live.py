@@ -1,3 +1,4 @@
+import shutil
 import threading
 from pathlib import Path
 
@@ -30,9 +31,10 @@ def test_of_two_racing_promoters_one_wins_and_the_other_is_told_who(here: Instal
     start = threading.Barrier(2)
 
     def promote(release: str, by: str) -> None:
+        keys = shutil.copytree(here.keys_dir, here.keys_dir.with_name(f"keys-of-{by}"))  # on a machine of its own
         start.wait()
         try:
-            outcomes.append(here.promote(release, standing, by))
+            outcomes.append(Installation(here.store, keys).promote(release, standing, by))
         except PromotionConflict as lost:
             outcomes.append(lost)
 
