@@ -14,7 +14,7 @@ from assets.ingestion.assets import client_bucket, raw_dataset
 from assets.lifecycle.assets import gc_report, retention_report
 from assets.normalization.assets import normalized_dataset
 from assets.privacy.assets import scrubbed_dataset
-from assets.release.assets import signed_artifact, trust_report
+from assets.release.assets import key_change, signed_artifact, trust_report
 from assets.training.assets import lora_adapter
 from orchestration.execution import executor
 from orchestration.jobs import jobs
@@ -40,6 +40,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             retention_report,
             gc_report,
             trust_report,
+            key_change,
         ],
         jobs=jobs,
         sensors=sensors,

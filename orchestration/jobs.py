@@ -31,6 +31,8 @@ apply_retention = dg.define_asset_job("apply_retention", selection=dg.AssetSelec
 
 collect_garbage = dg.define_asset_job("collect_garbage", selection=dg.AssetSelection.assets("gc_report"))
 
+change_keys = dg.define_asset_job("change_keys", selection=dg.AssetSelection.assets("key_change"))
+
 refresh_trust = dg.define_asset_job("refresh_trust", selection=dg.AssetSelection.assets("trust_report"))
 
-jobs = [build_release, promote, observe_regions, apply_retention, collect_garbage, refresh_trust]
+jobs = [build_release, promote, observe_regions, apply_retention, collect_garbage, change_keys, refresh_trust]

@@ -1,6 +1,6 @@
 """signed_artifact: what may be promoted. Refuses unless this adapter's own gate report passed.
 
-trust_report: the roles that say what holds, signed anew before they expire.
+trust_report: the roles that say what holds, signed anew before they expire. key_change: a key or release that changes.
 """
 
 from datetime import UTC, datetime
@@ -19,7 +19,8 @@ from governance.custody.provenance import Run
 from governance.custody.records import read_passed, read_record
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, Release
-from governance.trust.keys import renew, status
+from governance.trust.keys import renew, rotate, status
+from governance.trust.revocation import RevocationUnclear, revoke
 from governance.trust.roles import tenant_role
 from serving.engine import base_digest, base_folder
 
@@ -107,3 +108,35 @@ def trust_report(
             )
         ],
     )
+
+
+class KeyChange(dg.Config):
+    """One of `rotate` (a key's name) and `revoke` (a release, `<tenant>.release`, or `promotion` with `since`, ISO)."""
+
+    rotate: str = ""
+    revoke: str = ""
+    since: str = ""
+    reason: str
+    approver: str
+
+
+@dg.asset(group_name="lifecycle", kinds={"tuf"})
+def key_change(
+    context: dg.AssetExecutionContext,
+    config: KeyChange,
+    store: dg.ResourceParam[ObjectStore],
+    keys_dir: dg.ResourceParam[Path],
+) -> dg.MaterializeResult:
+    """Rotate a key, or take back what must not be believed any more: `pedigree keys`, with a record in Dagster."""
+    if bool(config.rotate) == bool(config.revoke):
+        raise RevocationUnclear("give one of `rotate` and `revoke`")
+    if config.rotate:
+        rotate(store, keys_dir, config.rotate)
+        said = [f"{config.rotate} is a fresh key"]
+    else:
+        since = datetime.fromisoformat(config.since).astimezone(UTC) if config.since else None
+        said = revoke(store, keys_dir, config.revoke, config.reason, config.approver, since)
+    for sentence in said:
+        context.log.info(sentence)
+    asked = {"rotate": config.rotate, "revoke": config.revoke, "reason": config.reason, "approver": config.approver}
+    return dg.MaterializeResult(metadata={**asked, "done": "; ".join(said) or "it answered nowhere"})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from securesystemslib.signer import Signer
 
-from governance.custody.keys import trusted_keys
+from governance.custody.keys import RELEASE, trusted_keys
 from governance.custody.store import ObjectStore
 from governance.tenants import Release
 from governance.trust.client import refresh
@@ -18,7 +18,27 @@ from governance.trust.errors import TrustRefused
 from governance.trust.keys import exchange_key, next_signer, take_next
 from governance.trust.live import LivePointer, history, parse_pointer, point, vouched_digest
 from governance.trust.repository import Draft, publish
-from governance.trust.roles import PROMOTION, REVOKED, release_path, tenant_role
+from governance.trust.roles import PROMOTION, REVOKED, is_tenant_role, release_path, tenant_role
+
+
+class RevocationUnclear(ValueError):
+    """A revocation needs to be told more."""
+
+
+def revoke(
+    store: ObjectStore, keys_dir: Path, what: str, reason: str, approver: str, since: datetime | None = None
+) -> list[str]:
+    """Revoke a release (`tenant.task@number`), a tenant's key (`tenant.release`), or `promotion` since a moment.
+
+    What answers instead, a sentence a region. Raises RevocationUnclear, ConfigurationError, and as the three below.
+    """
+    if what == PROMOTION:
+        if since is None:
+            raise RevocationUnclear("since when may the promotion key have been in other hands? give `since`")
+        return revoke_promotion_key(store, keys_dir, since, reason, approver)
+    if is_tenant_role(what):
+        return revoke_tenant_key(store, keys_dir, what.removesuffix(RELEASE), reason, approver)
+    return revoke_release(store, keys_dir, Release.parse(what), reason, approver)
 
 
 def revoke_release(store: ObjectStore, keys_dir: Path, release: Release, reason: str, approver: str) -> list[str]:

@@ -8,16 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from governance.custody.keys import trusted_keys
-from governance.tenants import Release
 from orchestration.settings import load_settings
 
 console = Console(highlight=False)
 Reason = Annotated[str, typer.Option(help="why; kept in what is published")]
 Approver = Annotated[str, typer.Option(help="who approves it; kept in what is published")]
-
-
-class RevocationUnclear(ValueError):
-    """A revocation needs to be told more."""
 
 
 def init() -> None:
@@ -59,19 +54,10 @@ def revoke(
     since: Annotated[datetime | None, typer.Option(help="promotion: take back what was promoted since (UTC)")] = None,
 ) -> None:
     """What must not be believed any more; regions go back to the last release that holds."""
-    from governance.trust import revocation
-    from governance.trust.roles import PROMOTION
+    from governance.trust.revocation import revoke as take_back
 
-    settings = load_settings()
-    store, keys_dir = settings.store(), settings.keys_dir
-    if what == PROMOTION:
-        if since is None:
-            raise RevocationUnclear("since when may the key have been in other hands? give --since")
-        said = revocation.revoke_promotion_key(store, keys_dir, since.replace(tzinfo=UTC), reason, approver)
-    elif what.endswith(".release"):
-        said = revocation.revoke_tenant_key(store, keys_dir, what.removesuffix(".release"), reason, approver)
-    else:
-        said = revocation.revoke_release(store, keys_dir, Release.parse(what), reason, approver)
+    settings, moment = load_settings(), since and since.replace(tzinfo=UTC)
+    said = take_back(settings.store(), settings.keys_dir, what, reason, approver, moment)
     for sentence in said or ["it answered nowhere"]:
         console.print(sentence)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -51,7 +52,7 @@ def test_status_rotation_and_revocation(settings: Settings) -> None:
     now = read_live(store, "northbank", "support-intents", "mumbai", trusted_keys(keys_dir))
     assert now is not None and now.release == str(one)
     unclear = keys("revoke", "promotion", *why)
-    assert unclear.exit_code == 1 and "--since" in unclear.output
+    assert unclear.exit_code == 1 and "give `since`" in unclear.output
     assert keys("revoke", "promotion", "--since", "2026-01-01", *why).exit_code == 0
     assert keys("refresh").exit_code == 0
 
@@ -61,3 +62,18 @@ def test_a_region_is_given_the_first_root_and_no_key(settings: Settings) -> None
         given = {path.name for path in (settings.region_root(region) / "trusted").iterdir()}
         assert given == {"root.json"}
     assert Path(settings.keys_dir / "mumbai.region.pem").exists()
+
+
+def test_a_key_is_changed_and_trust_reported_by_materialization(settings: Settings) -> None:
+    from orchestration.definitions import build_defs
+
+    defs = build_defs()
+    with dg.DagsterInstance.ephemeral() as instance:
+        wanted = {"rotate": "promotion", "reason": "habit", "approver": "tests"}
+        changed = defs.resolve_job_def("change_keys").execute_in_process(
+            instance=instance, run_config={"ops": {"key_change": {"config": wanted}}}
+        )
+        assert changed.success
+        reported = defs.resolve_job_def("refresh_trust").execute_in_process(instance=instance)
+        (check,) = reported.get_asset_check_evaluations()
+        assert check.passed
