@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from governance.audit.find import announced
 from governance.custody.blobs import CENTRAL_BUCKET, Ref, blob_ref, read_blob
 from governance.custody.canonical import CHUNK
 from governance.custody.keys import KeyRefused, PublicKey, TrustedKeys, key_id
@@ -102,6 +103,8 @@ def trace(
         links.append(_trust(view))
         pointer = live_pointer(view, f"{tenant}/{task}", region)
         links.append(_pointer(pointer))
+        if pointer:
+            links.append(_audit_entry(store, pointer, trusted))
     except REFUSALS as refused:
         links.append(TraceNode("live pointer", region, False, _sentence(refused)))
     if answer is not None:
@@ -174,6 +177,14 @@ def _pointer(pointer: LivePointer | None) -> TraceNode:
         return TraceNode("live pointer", "none", False, "no release was promoted here; materialize promoted_model")
     detail = f"signed; approved by {pointer.approver} at {pointer.at:%Y-%m-%d %H:%M:%S} UTC: {pointer.reason}"
     return TraceNode("live pointer", f"number {pointer.number} names {pointer.release}", True, detail)
+
+
+def _audit_entry(store: ObjectStore, pointer: LivePointer, trusted: TrustedKeys) -> TraceNode:
+    try:
+        index = announced(store, trusted, pointer)
+    except REFUSALS as refused:
+        return TraceNode("audit entry", "none", False, _sentence(refused))
+    return TraceNode("audit entry", str(index), True, "announces this pointer; its place in the log is proved")
 
 
 def _signed(line: _Line) -> tuple[TraceNode, ...]:

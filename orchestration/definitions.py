@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.audit.assets import audit_log
 from assets.deployment.assets import build_deployment
 from assets.evaluation.assets import validation_report
 from assets.ingestion.assets import client_bucket, raw_dataset
@@ -41,6 +42,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             gc_report,
             trust_report,
             key_change,
+            audit_log,
         ],
         jobs=jobs,
         sensors=sensors,

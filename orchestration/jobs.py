@@ -35,4 +35,15 @@ change_keys = dg.define_asset_job("change_keys", selection=dg.AssetSelection.ass
 
 refresh_trust = dg.define_asset_job("refresh_trust", selection=dg.AssetSelection.assets("trust_report"))
 
-jobs = [build_release, promote, observe_regions, apply_retention, collect_garbage, change_keys, refresh_trust]
+verify_audit_log = dg.define_asset_job("verify_audit_log", selection=dg.AssetSelection.assets("audit_log"))
+
+jobs = [
+    build_release,
+    promote,
+    observe_regions,
+    apply_retention,
+    collect_garbage,
+    change_keys,
+    refresh_trust,
+    verify_audit_log,
+]

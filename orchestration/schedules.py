@@ -7,7 +7,14 @@ import dagster as dg
 from assets.ingestion.landing import closed_deliveries
 from assets.ingestion.requests import request_release
 from assets.line import releases
-from orchestration.jobs import apply_retention, build_release, collect_garbage, observe_regions, refresh_trust
+from orchestration.jobs import (
+    apply_retention,
+    build_release,
+    collect_garbage,
+    observe_regions,
+    refresh_trust,
+    verify_audit_log,
+)
 from orchestration.sensors import release_run
 from orchestration.settings import load_settings
 
@@ -19,6 +26,7 @@ CRONS: dict[str, dict[str, str | None]] = {
         "garbage": None,
         "observation": "*/10 * * * *",
         "trust": "7 */6 * * *",
+        "audit": "15 * * * *",
     },
     "production": {
         "retrain": "0 22 1,15 * *",
@@ -26,6 +34,7 @@ CRONS: dict[str, dict[str, str | None]] = {
         "garbage": "0 2 * * *",
         "observation": "*/5 * * * *",
         "trust": "7 * * * *",
+        "audit": "0 4 * * *",
     },
 }
 
@@ -53,6 +62,7 @@ def build_schedules(environment: str) -> list[dg.ScheduleDefinition]:
         dg.ScheduleDefinition(job=collect_garbage, **options("garbage")),
         dg.ScheduleDefinition(job=refresh_trust, **options("trust")),
         _observation(options("observation")),
+        dg.ScheduleDefinition(job=verify_audit_log, **options("audit")),
     ]
 
 

@@ -4,8 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from governance.custody.blobs import CENTRAL_BUCKET
+from governance.custody.keys import private_pem
 from governance.custody.store import ObjectStore
 from orchestration import stack
 from orchestration.settings import PREFIX, Settings, load_settings
@@ -14,6 +16,9 @@ StartStack = Callable[..., Settings]
 
 for _name in [name for name in os.environ if name.startswith(PREFIX)]:
     del os.environ[_name]  # a developer's own installation is none of the tests' business
+
+# A bucket has one audit log, and tests with keys of their own share the bucket: so they share the log's key.
+os.environ["PEDIGREE_AUDIT_KEY"] = private_pem(ec.generate_private_key(ec.SECP256R1())).decode()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """promoted_model (release × region) and live_model (region): what should answer, and what really does."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +9,10 @@ import dagster as dg
 from assets.deployment.observe import observe, observe_model
 from assets.deployment.promote import RegionHome, promote
 from assets.line import releases, table
-from governance.custody.blobs import Ref
+from governance.audit.acts import refusal_recorded
+from governance.audit.log import append
+from governance.audit.witness import witness_faults
+from governance.custody.keys import trusted_keys
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, Release
 from serving.engine.base import base_digest, base_folder
@@ -27,7 +31,7 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=dg.MultiPartitionsDefinition({"release": releases, "region": by_region}),
-        ins={"signed_artifact": dg.AssetIn(input_manager_key="references")},
+        deps=["signed_artifact"],  # not loaded: a release that was never signed is a refusal like any other
         group_name="line",
         kinds={"triton"},
         check_specs=[
@@ -41,14 +45,14 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
         company: dg.ResourceParam[Company],
         keys_dir: dg.ResourceParam[Path],
         regions: dg.ResourceParam[dict[str, RegionHome]],
-        signed_artifact: Ref,
     ) -> dg.MaterializeResult:
         """Publish the live pointer; the region follows it. Rollback: materialize this at `region|older-release`."""
         partition = context.partition_key.keys_by_dimension
         release, region = Release.parse(partition["release"]), partition["region"]
         base = base_digest(base_folder(company.bases[company.model(release.tenant, release.task).base]))
-        home = regions[region]
-        done = promote(store, keys_dir, home, release, config.reason, config.approver, context.log.info)
+        home, record = regions[region], partial(append, store, keys_dir, run=context.run_id)
+        with refusal_recorded(record, release, region, config.approver):
+            done = promote(store, keys_dir, home, release, config.reason, config.approver, context.log.info, record)
         seen = observe_model(home, keys_dir, done.pointer, base)  # asked again: the check is its own witness
         return dg.MaterializeResult(
             data_version=dg.DataVersion(done.pointer.digest),
@@ -88,8 +92,10 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
         regions: dg.ResourceParam[dict[str, RegionHome]],
     ) -> dg.MaterializeResult:
         """What this region's Triton answers with, per model, against the signed pointers and the files on its disk."""
-        seen = observe(store, company, keys_dir, regions[context.partition_key])
+        home = regions[context.partition_key]
+        seen = observe(store, company, keys_dir, home)
         faults = [model.fault for model in seen if model.fault]
+        faults += witness_faults(store, trusted_keys(keys_dir), home.name, home.root)
         for fault in faults:
             context.log.error(fault)
         return dg.MaterializeResult(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from governance.audit.acts import RecordAct, publishing, returning
 from governance.custody.keys import trusted_keys
 from governance.custody.records import Record, pointed, read_record
 from governance.custody.store import ObjectStore
@@ -53,21 +54,25 @@ def promote(
     reason: str,
     approver: str,
     log: Callable[[str], None],
+    record: RecordAct,
 ) -> Promotion:
     """Verify the gate, publish the live pointer, and wait until the region says that the release answers.
 
-    The region's old version answers until its switch. Raises GateRefused, NotFound, TrustRefused, PromotionConflict
-    before anything was published; PromotionFailed after the way back.
+    The region's old version answers until its switch. Before a pointer comes its entry in the audit log, by `record`.
+    Raises GateRefused, NotFound, TrustRefused, AuditRefused, PromotionConflict before anything was published;
+    PromotionFailed after the way back.
     """
     trusted = trusted_keys(keys_dir)
     digest = str(signed_bundle(store, release).facts["release_digest"])
     standing = read_live(store, release.tenant, release.task, home.name, trusted)
+    number, before = (standing.number + 1, standing.release) if standing else (1, None)
+    record(publishing(release, digest, home.name, number, before, approver, reason))
     pointer = write_live(store, keys_dir, release, digest, home.name, reason, approver, standing)
     log(f"{home.name}: pointer {pointer.number} names {release}, before it {standing.release if standing else 'none'}")
     try:
         said = follow(store, keys_dir, home, pointer)
     except PromotionFailed as failed:
-        _put_back(store, keys_dir, home, pointer, standing, str(failed))
+        _put_back(store, keys_dir, home, pointer, standing, str(failed), record)
         raise
     log(f"{home.name}: {said.release} answers since {said.since:%Y-%m-%d %H:%M:%S} UTC")
     return Promotion(pointer, said)
@@ -103,13 +108,21 @@ def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePo
 
 
 def _put_back(
-    store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePointer, standing: LivePointer | None, why: str
+    store: ObjectStore,
+    keys_dir: Path,
+    home: RegionHome,
+    pointer: LivePointer,
+    standing: LivePointer | None,
+    why: str,
+    record: RecordAct,
 ) -> None:
     """After a refusal: what answered before is what holds again, by a new pointer that says why."""
     if standing is None:
+        record(returning(Release.parse(pointer.release), home.name, why))
         withdraw_live(store, keys_dir, pointer)
     else:
         before = Release.parse(standing.release)
+        record(returning(before, home.name, why, standing.digest, pointer.number + 1))
         write_live(store, keys_dir, before, standing.digest, home.name, why, "automatic return", pointer)
     _wake(home)
 

@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from governance.audit.acts import Act, RecordAct
 from governance.custody.blobs import CENTRAL_BUCKET, Ref, read_blob
+from governance.custody.canonical import sha256_document
 from governance.custody.store import ObjectInfo, ObjectStore
 
 # Younger than this may belong to a build that is still running.
@@ -28,8 +30,11 @@ class Collected:
     bytes: int
 
 
-def collect(store: ObjectStore, tenant: str, grace: timedelta = GRACE) -> Collected:
-    """Remove the tenant's unreachable blobs older than `grace`. Raises NotFound, DigestMismatch before removing any."""
+def collect(store: ObjectStore, tenant: str, record: RecordAct, grace: timedelta = GRACE) -> Collected:
+    """Remove the tenant's unreachable blobs older than `grace`, after `record` wrote so into the audit log.
+
+    Raises NotFound, DigestMismatch before removing any.
+    """
     blobs = f"{tenant}/blobs/"
     everything = list(store.list(CENTRAL_BUCKET, f"{tenant}/"))
     roots = [info for info in everything if not info.key.startswith(blobs)]
@@ -40,9 +45,21 @@ def collect(store: ObjectStore, tenant: str, grace: timedelta = GRACE) -> Collec
         for info in everything
         if info.key.startswith(blobs) and info.key not in reachable and info.last_modified < oldest
     ]
+    if garbage:
+        record(_act(tenant, garbage))
     for info in garbage:
         store.delete(CENTRAL_BUCKET, info.key, every_version=True)
     return Collected(tenant, len(reachable), len(garbage), sum(info.size for info in garbage))
+
+
+def _act(tenant: str, garbage: list[ObjectInfo]) -> Act:
+    return Act(
+        what="garbage collection",
+        who="gc_report",
+        why=f"no release, delivery or pointer leads to {len(garbage)} blobs",
+        tenant=tenant,
+        digests={"removed": sha256_document([info.key for info in garbage])},
+    )
 
 
 def clear_work(work: Path, grace: timedelta = GRACE) -> int:

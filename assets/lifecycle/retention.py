@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from assets.ingestion.manifest import landing_bucket
+from governance.audit.acts import Act, RecordAct
 from governance.custody.blobs import CENTRAL_BUCKET, Ref
-from governance.custody.canonical import canonical_json
+from governance.custody.canonical import canonical_json, sha256_document
 from governance.custody.records import pointed, read_record, tombstone_key
 from governance.custody.store import NotFound, ObjectStore
 from governance.tenants import Release
@@ -26,8 +28,13 @@ class Expired:
     age_days: int
 
 
-def expire(store: ObjectStore, tenant: str, tasks: list[str], days: int, now: datetime) -> list[Expired]:
-    """Remove what is older than `days`; a blob that a younger release still uses stays."""
+def expire(
+    store: ObjectStore, tenant: str, tasks: list[str], days: int, now: datetime, record: RecordAct
+) -> list[Expired]:
+    """Remove what is older than `days`; a blob that a younger release still uses stays.
+
+    Before anything goes, `record` writes into the audit log how much it is and the digest of the whole list.
+    """
     oldest = now - timedelta(days=days)
     young: set[str] = set()
     old: dict[str, tuple[str, Ref, datetime]] = {}
@@ -41,11 +48,27 @@ def expire(store: ObjectStore, tenant: str, tasks: list[str], days: int, now: da
         for name, ref, written in old.values()
         if ref.sha256 not in young and store.stat(*ref.bucket_and_key)
     ]
+    landed = [info for info in store.list(landing_bucket(tenant), "") if info.last_modified < oldest]
+    delivered = [Expired(tenant, info.key, "", info.size, (now - info.last_modified).days) for info in landed]
+    if expired or delivered:
+        record(_act(tenant, days, expired + delivered))
     for item in expired:
         notice = {"sha256": item.sha256, "reason": f"retention of {days} days", "at": now.astimezone(UTC).isoformat()}
         store.put(CENTRAL_BUCKET, tombstone_key(tenant, item.sha256), canonical_json(notice))
         store.delete(*old[item.sha256][1].bucket_and_key, every_version=True)
-    return expired + _expire_landing(store, tenant, oldest, now)
+    for info in landed:
+        store.delete(landing_bucket(tenant), info.key, every_version=True)
+    return expired + delivered
+
+
+def _act(tenant: str, days: int, gone: list[Expired]) -> Act:
+    return Act(
+        what="retention",
+        who="retention_report",
+        why=f"{len(gone)} objects older than the {days} days that were agreed",
+        tenant=tenant,
+        digests={"removed": sha256_document([[item.what, item.sha256] for item in gone])},
+    )
 
 
 def _unscrubbed(store: ObjectStore, tenant: str, tasks: list[str]) -> Iterator[tuple[str, Ref, datetime]]:
@@ -63,11 +86,3 @@ def _unscrubbed(store: ObjectStore, tenant: str, tasks: list[str]) -> Iterator[t
                 continue
             for file, ref in record.files.items():
                 yield f"{release} {stage} {file}", ref, info.last_modified
-
-
-def _expire_landing(store: ObjectStore, tenant: str, oldest: datetime, now: datetime) -> list[Expired]:
-    bucket = f"landing-{tenant}"
-    gone = [info for info in store.list(bucket, "") if info.last_modified < oldest]
-    for info in gone:
-        store.delete(bucket, info.key, every_version=True)
-    return [Expired(tenant, info.key, "", info.size, (now - info.last_modified).days) for info in gone]

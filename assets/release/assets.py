@@ -4,6 +4,7 @@ trust_report: the roles that say what holds, signed anew before they expire. key
 """
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,8 @@ import dagster as dg
 
 from assets.line import REFERENCE, materialized, releases, table
 from assets.release.sign import AlreadySigned, sign
+from governance.audit.acts import Act, revoking
+from governance.audit.log import append
 from governance.custody.blobs import Ref
 from governance.custody.canonical import sha256_document
 from governance.custody.keys import trusted_keys
@@ -72,6 +75,7 @@ def signed_artifact(
             environment,
             run,
             Path(folder),
+            partial(append, store, keys_dir, run=context.run_id),
         )
     bundle = read_record(store, ref)
     digest = str(bundle.facts["release_digest"])
@@ -130,11 +134,14 @@ def key_change(
     """Rotate a key, or take back what must not be believed any more: `pedigree keys`, with a record in Dagster."""
     if bool(config.rotate) == bool(config.revoke):
         raise RevocationUnclear("give one of `rotate` and `revoke`")
+    record = partial(append, store, keys_dir, run=context.run_id)
     if config.rotate:
+        record(Act(what="key rotation", who=config.approver, why=config.reason, key=config.rotate))
         rotate(store, keys_dir, config.rotate)
         said = [f"{config.rotate} is a fresh key"]
     else:
         since = datetime.fromisoformat(config.since).astimezone(UTC) if config.since else None
+        record(revoking(config.revoke, config.reason, config.approver))
         said = revoke(store, keys_dir, config.revoke, config.reason, config.approver, since)
     for sentence in said:
         context.log.info(sentence)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from governance.audit.acts import Act, RecordAct
 from governance.custody.blobs import CENTRAL_BUCKET, Ref, read_blob
 from governance.custody.bundle import assemble, sign_release
 from governance.custody.canonical import canonical_json, sha256_document
@@ -37,11 +38,12 @@ def sign(
     environment: Environment,
     run: Run,
     work: Path,
+    record: RecordAct,
 ) -> Ref:
     """Refuse unless this adapter's own report passed; else lay out, sign, attest and store the release.
 
     Taken up again after a kill, the same adapter and report end in the same release. Raises GateRefused, CheckFailed,
-    AlreadySigned, TrustRefused.
+    AlreadySigned, TrustRefused. Before the release can be found, `record` writes its entry into the audit log.
     """
     judged = require_gate(store, report, release, adapter)
     if (standing := signed(store, release, adapter, report)) is not None:
@@ -58,6 +60,7 @@ def sign(
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     inputs = {"lora_adapter": adapter, "validation_report": report}
     ref = publish(store, release, STAGE, inputs, files, {"release_digest": digest})
+    record(_act(release, digest, report, judged))
     try:
         store.put_once(CENTRAL_BUCKET, release_key(release, STAGE), canonical_json(ref.model_dump()))
     except AlreadyExists:
@@ -81,6 +84,18 @@ def _vouch(store: ObjectStore, keys_dir: Path, release: Release, bundle: Ref) ->
     """Make it a target of the trust repository, which is what regions believe."""
     files = read_record(store, bundle).files
     publish_release(store, keys_dir, release, read_blob(store, files[MANIFEST]), files)
+
+
+def _act(release: Release, digest: str, report: Ref, judged: GateReport) -> Act:
+    return Act(
+        what="signing",
+        who=STAGE,
+        why=f"the gate passed: {', '.join(checks(judged))}",
+        tenant=release.tenant,
+        model=release.model,
+        release=str(release),
+        digests={"release": digest, "report": report.sha256},
+    )
 
 
 def _already(release: Release) -> AlreadySigned:

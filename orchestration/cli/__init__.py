@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from orchestration.cli import deliver, demo, keys, releases, stack
+from orchestration.cli import audit, deliver, demo, keys, releases, stack
 
 ROOMS = {"orchestration", "assets", "serving", "governance"}
 
@@ -50,3 +50,6 @@ add("Releases", releases.trace, releases.verify, releases.promote, releases.roll
 trust = typer.Typer(help="The trust repository and its keys.", no_args_is_help=True)
 app.add_typer(trust, name="keys", rich_help_panel="Releases")
 add("Keys", keys.init, keys.refresh, keys.rotate, keys.revoke, keys.status, to=trust)
+log = typer.Typer(help="Who did what and why, and proofs of it.", no_args_is_help=True)
+app.add_typer(log, name="audit", rich_help_panel="Releases")
+add("The audit log", audit.verify, audit.show, audit.prove, audit.growth, to=log)

@@ -17,13 +17,18 @@ Approver = Annotated[str, typer.Option(help="who approves it; kept in what is pu
 
 def init() -> None:
     """Make the trust repository, or give new tenants their role in it. Repeated, it changes nothing else."""
+    from governance.audit.keys import create_audit_keys
+    from governance.audit.log import record_new_keys
     from governance.custody.keys import create_keys
     from governance.trust.keys import create_anchor, establish
+    from orchestration.attribution import approver
 
     settings = load_settings()
     create_keys(settings.keys_dir, settings.company().tenants, settings.company().regions)
     create_anchor(settings.keys_dir)
     establish(settings.store(), settings.keys_dir, settings.company().tenants)
+    create_audit_keys(settings.keys_dir, {name: settings.region_root(name) for name in settings.company().regions})
+    record_new_keys(settings.store(), settings.keys_dir, approver())
     console.print(f"regions are given {settings.keys_dir / 'trusted' / 'root.json'}; keep root-*.pem apart and offline")
 
 
@@ -40,9 +45,13 @@ def rotate(
     name: Annotated[str, typer.Argument(help="timestamp, root-2, promotion, TENANT.release…")],
 ) -> None:
     """Replace a key by a fresh one. Cut off, the same command goes on."""
+    from governance.audit.acts import Act
+    from governance.audit.log import append
     from governance.trust.keys import rotate as exchange
+    from orchestration.attribution import approver
 
     settings = load_settings()
+    append(settings.store(), settings.keys_dir, Act(what="key rotation", who=approver(), why="by hand", key=name))
     exchange(settings.store(), settings.keys_dir, name)
     console.print(f"{name} is a fresh key; the former one is in {settings.keys_dir / 'former'} and signs nothing new")
 
@@ -54,9 +63,12 @@ def revoke(
     since: Annotated[datetime | None, typer.Option(help="promotion: take back what was promoted since (UTC)")] = None,
 ) -> None:
     """What must not be believed any more; regions go back to the last release that holds."""
+    from governance.audit.acts import revoking
+    from governance.audit.log import append
     from governance.trust.revocation import revoke as take_back
 
     settings, moment = load_settings(), since and since.replace(tzinfo=UTC)
+    append(settings.store(), settings.keys_dir, revoking(what, reason, approver))
     said = take_back(settings.store(), settings.keys_dir, what, reason, approver, moment)
     for sentence in said or ["it answered nowhere"]:
         console.print(sentence)

@@ -194,6 +194,7 @@ def _bring_up(settings: Settings, wanted: Mapping[str, Plan], ledger: Ledger, re
             if name in running and supervisor.is_ready(running[name], ledger[name]):
                 if name == "seaweedfs":
                     local.create_missing_buckets(settings)
+                    local.record_created_keys(settings)
                 del waiting[name]
                 report(name, "ready")
         time.sleep(0.05)

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from assets.ingestion.manifest import landing_bucket
+from governance.audit.keys import create_audit_keys
+from governance.audit.log import record_new_keys
 from governance.custody.blobs import CENTRAL_BUCKET
 from governance.custody.keys import create_keys, create_once, trusted_keys
 from governance.privacy.pseudonyms import TenantKeyError, create_tenant_key
+from orchestration.attribution import approver
 from orchestration.settings import Settings, stack_file
 
 
@@ -39,6 +42,7 @@ def create_missing_keys(settings: Settings) -> None:
 
     tenants, regions = settings.company().tenants, settings.company().regions
     create_keys(settings.keys_dir, tenants, regions)
+    create_audit_keys(settings.keys_dir, {region: settings.region_root(region) for region in regions})
     create_anchor(settings.keys_dir)
     for region in regions:
         give_trust(settings, region)
@@ -62,6 +66,11 @@ def create_missing_buckets(settings: Settings) -> None:
     for bucket in [CENTRAL_BUCKET, *map(landing_bucket, tenants)]:
         store.ensure_bucket(bucket)
     establish(store, settings.keys_dir, tenants)
+
+
+def record_created_keys(settings: Settings) -> None:
+    """The audit log begins with the keys that sign it and everything else."""
+    record_new_keys(settings.store(), settings.keys_dir, approver())
 
 
 def write_stack_settings(settings: Settings, addresses: Mapping[str, Any]) -> None:

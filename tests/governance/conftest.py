@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from governance.audit.keys import create_audit_keys
 from governance.custody.blobs import Ref, blob_ref
 from governance.custody.bundle import assemble, sign_release
 from governance.custody.keys import TrustedKeys, create_keys, release_key, trusted_keys
@@ -33,6 +34,7 @@ def packages() -> dict[str, Any]:
 def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
     create_keys(folder, ["northbank", "stclare"])
+    create_audit_keys(folder, {})
     return folder
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from governance.audit.acts import publishing
+from governance.audit.log import append
 from governance.custody.blobs import CENTRAL_BUCKET, Ref, put_bytes
 from governance.custody.bundle import assemble, sign_release
 from governance.custody.canonical import canonical_json
@@ -22,7 +24,7 @@ from governance.gate.report import judged
 from governance.tenants import Release
 from governance.trace import TraceNode, render, trace
 from governance.trust.keys import create_anchor, establish
-from governance.trust.live import write_live
+from governance.trust.live import read_live, write_live
 from governance.trust.releases import publish_release
 from governance.trust.revocation import revoke_release
 from governance.trust.roles import live_path, target_key
@@ -95,6 +97,7 @@ def make_line(
         refs["signed_artifact"] = publish(store, release, "signed_artifact", inputs, signed, {"release_digest": digest})
         point(store, release, "signed_artifact", refs["signed_artifact"])
         publish_release(store, keys_dir, release, manifest.canonical, read_record(store, refs["signed_artifact"]).files)
+        append(store, keys_dir, publishing(release, digest, "mumbai", 1, None, "tests", "first"))
         write_live(store, keys_dir, release, digest, "mumbai", "first", "tests", None)
         return Line(store, trusted, release, digest, refs)
 
@@ -182,7 +185,7 @@ def test_the_whole_line_holds_and_reads_from_answer_to_delivery(whole_line: Line
     for word in (
         whole_line.digest, "approved by tests", "OpenSSF", "f1, accuracy, latency, bias", "run-1", "mlflow-1", "a" * 40,
         "not in an image", "quarantined 31, rows 4,321", "tickets/2026-03-01/tickets.jsonl", "version v7", "4,352 rows",
-        f"minilm {'b' * 64}", "packages in the SBOM",
+        f"minilm {'b' * 64}", "packages in the SBOM", "its place in the log is proved",
     ):  # fmt: skip
         assert word in said, word
     names = [name for name, _ in walk(render(node))]
@@ -249,6 +252,13 @@ def test_a_harmed_live_pointer_still_shows_the_line_of_what_answers(whole_line: 
         node = whole_line.trace(answer)
     assert {link.name for link in node.broken()} == {"live pointer", "answer"}
     assert any(child.name == "release" and child.whole for child in node.children)
+
+
+def test_a_pointer_that_no_entry_of_the_audit_log_announces_is_a_broken_link(line: Line, keys_dir: Path) -> None:
+    """Whoever holds the promotion key alone can write a pointer, but not unseen."""
+    standing = read_live(line.store, line.release.tenant, line.release.task, "mumbai", line.trusted)
+    write_live(line.store, keys_dir, line.release, line.digest, "mumbai", "quietly", "nobody", standing)
+    assert "announces live pointer 2 of northbank/" in line.broken()["audit entry"]
 
 
 def test_a_nonsense_answer_without_a_pointer_is_no_crash(whole_line: Line) -> None:

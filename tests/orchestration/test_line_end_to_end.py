@@ -210,6 +210,27 @@ def test_the_commands_say_the_same_to_an_outsider(story: SimpleNamespace) -> Non
     assert traced.exit_code == 0 and json.loads(traced.output)["children"]
 
 
+def test_every_act_so_far_is_in_the_audit_log_and_the_region_countersigns_it(story: SimpleNamespace) -> None:
+    seen = story.defs.resolve_job_def("observe_regions").execute_in_process(
+        partition_key=REGION, instance=story.instance
+    )
+    assert [check.passed for check in seen.get_asset_check_evaluations()] == [True]
+    result = story.defs.resolve_job_def("verify_audit_log").execute_in_process(instance=story.instance)
+    (check,) = result.get_asset_check_evaluations()
+    assert check.passed, check.description
+    (shown,) = result.asset_materializations_for_node("audit_log")
+    acts = [record.data for record in shown.metadata["acts"].records]  # type: ignore[union-attr]
+    did = [(act["what"], act["of"].removesuffix(f" in {REGION}"), act["why"].split(":")[0]) for act in reversed(acts)]
+    assert [each for each in did if each[0] != "key creation"] == [
+        ("signing", f"{MODEL}@1", "the gate passed"),
+        ("promotion", f"{MODEL}@1", "first"),
+        ("signing", f"{MODEL}@2", "the gate passed"),
+        ("promotion", f"{MODEL}@2", "second"),
+        ("refusal", f"{MODEL}@3", f"{MODEL}@3 has no signed_artifact yet; materialize signed_artifact for it first"),
+        ("rollback", f"{MODEL}@1", "rollback"),
+    ]
+
+
 def test_a_bit_flipped_in_the_live_region_is_found_and_the_old_bytes_keep_answering(story: SimpleNamespace) -> None:
     folder = story.settings.region_root(REGION) / "models" / MODEL / "1"
     weights = folder / "adapter_model.safetensors"

@@ -8,12 +8,19 @@ import pytest
 
 from assets.lifecycle.collect import clear_work, collect
 from assets.lifecycle.retention import expire
+from governance.audit.acts import Act
 from governance.custody.blobs import CENTRAL_BUCKET, DigestMismatch, Ref, put_bytes, read_blob
 from governance.custody.records import Record, point, publish, read_record, tombstone_key
 from governance.custody.store import ObjectStore
 from governance.tenants import Release
 
 NOW = timedelta(seconds=-1)
+
+
+@pytest.fixture
+def acts() -> list[Act]:
+    """What was to be written into the audit log."""
+    return []
 
 
 def _stage(store: ObjectStore, release: Release, stage: str, folder: Path, inputs: dict[str, Ref]) -> Ref:
@@ -39,36 +46,61 @@ def _tenant(line: dict[str, Ref]) -> str:
     return line["raw"].bucket_and_key[1].split("/")[0]
 
 
-def test_only_unreachable_blobs_are_collected(store: ObjectStore, line: dict[str, Ref]) -> None:
+def test_only_unreachable_blobs_are_collected(store: ObjectStore, line: dict[str, Ref], acts: list[Act]) -> None:
     tenant = _tenant(line)
     stray = put_bytes(store, tenant, b"left by a killed run")
-    done = collect(store, tenant, grace=NOW)
+    done = collect(store, tenant, acts.append, grace=NOW)
     assert (done.removed, done.bytes) == (1, stray.size)
     assert store.stat(*stray.bucket_and_key) is None
+    assert [(act.what, act.tenant) for act in acts] == [("garbage collection", tenant)]
     for ref in line.values():
         for file in read_record(store, ref).files.values():
             read_blob(store, file)
 
 
-def test_what_a_running_build_just_wrote_is_not_collected(store: ObjectStore, line: dict[str, Ref]) -> None:
+def test_nothing_is_removed_that_the_audit_log_does_not_announce(store: ObjectStore, line: dict[str, Ref]) -> None:
+    def refuse(act: Act) -> None:
+        raise RuntimeError(act.what)
+
+    tenant = _tenant(line)
+    stray = put_bytes(store, tenant, b"left by a killed run")
+    with pytest.raises(RuntimeError, match="garbage collection"):
+        collect(store, tenant, refuse, grace=NOW)
+    with pytest.raises(RuntimeError, match="retention"):
+        expire(store, tenant, ["notes"], 30, datetime.now(UTC) + timedelta(days=31), refuse)
+    assert store.stat(*stray.bucket_and_key)
+    for stage in line.values():
+        for file in read_record(store, stage).files.values():
+            assert read_blob(store, file)
+
+
+def test_what_a_running_build_just_wrote_is_not_collected(
+    store: ObjectStore, line: dict[str, Ref], acts: list[Act]
+) -> None:
     fresh = put_bytes(store, _tenant(line), b"written a moment ago")
-    assert collect(store, _tenant(line)).removed == 0
+    assert collect(store, _tenant(line), acts.append).removed == 0
     assert read_blob(store, fresh)
 
 
-def test_an_altered_record_stops_the_sweep_before_anything_is_removed(store: ObjectStore, line: dict[str, Ref]) -> None:
+def test_an_altered_record_stops_the_sweep_before_anything_is_removed(
+    store: ObjectStore, line: dict[str, Ref], acts: list[Act]
+) -> None:
     stray = put_bytes(store, _tenant(line), b"left by a killed run")
     bucket, key = line["scrubbed"].bucket_and_key
     store.put(bucket, key, store.read(bucket, key).replace(b"scrubbed", b"scrubbeD"))
     with pytest.raises(DigestMismatch):
-        collect(store, _tenant(line), grace=NOW)
-    assert store.stat(*stray.bucket_and_key)
+        collect(store, _tenant(line), acts.append, grace=NOW)
+    assert store.stat(*stray.bucket_and_key) and not acts
 
 
-def test_retention_removes_unscrubbed_bytes_and_says_so(store: ObjectStore, line: dict[str, Ref]) -> None:
+def test_retention_removes_unscrubbed_bytes_and_says_so(
+    store: ObjectStore, line: dict[str, Ref], acts: list[Act]
+) -> None:
     tenant = _tenant(line)
     store.put(f"landing-{tenant}", "notes/one/rows.csv", b"a,b")
-    expired = expire(store, tenant, ["notes"], days=30, now=datetime.now(UTC) + timedelta(days=31))
+    expired = expire(store, tenant, ["notes"], days=30, now=datetime.now(UTC) + timedelta(days=31), record=acts.append)
+    (act,) = acts
+    assert (act.what, act.tenant) == ("retention", tenant) and "rows.csv" not in act.model_dump_json()
     assert sorted(item.what.split()[-1] for item in expired) == [
         "normalized_dataset.bin",
         "notes/one/rows.csv",
@@ -83,8 +115,12 @@ def test_retention_removes_unscrubbed_bytes_and_says_so(store: ObjectStore, line
     assert not list(store.list(f"landing-{tenant}", ""))
 
 
-def test_retention_keeps_what_is_young(store: ObjectStore, line: dict[str, Ref]) -> None:
-    assert expire(store, _tenant(line), ["notes"], days=30, now=datetime.now(UTC) + timedelta(days=29)) == []
+def test_retention_keeps_what_is_young(store: ObjectStore, line: dict[str, Ref], acts: list[Act]) -> None:
+    assert (
+        expire(store, _tenant(line), ["notes"], days=30, now=datetime.now(UTC) + timedelta(days=29), record=acts.append)
+        == []
+    )
+    assert acts == []
 
 
 def test_stale_work_folders_go_and_fresh_ones_stay(tmp_path: Path) -> None:
