@@ -143,19 +143,21 @@ class Company(Declared):
         """Every `(tenant, task, model)` in the order of the file."""
         return [(tenant, task, m) for tenant, t in self.tenants.items() for task, m in t.models.items()]
 
-    def model(self, tenant: str, task: str) -> Model:
-        """The model `tenant/task`. Raises ConfigurationError naming what is declared."""
+    def tenant(self, tenant: str) -> Tenant:
+        """The tenant of that name. Raises ConfigurationError naming what is declared."""
         if tenant not in self.tenants:
             raise ConfigurationError(f"no tenant {tenant!r} in pedigree.yaml; declared: {', '.join(self.tenants)}")
-        if task not in (models := self.tenants[tenant].models):
+        return self.tenants[tenant]
+
+    def model(self, tenant: str, task: str) -> Model:
+        """The model `tenant/task`. Raises ConfigurationError naming what is declared."""
+        if task not in (models := self.tenant(tenant).models):
             raise ConfigurationError(f"tenant {tenant!r} has no model {task!r}; declared: {', '.join(models)}")
         return models[task]
 
     def task_of_dataset(self, tenant: str, dataset: str) -> str:
         """The task whose model is trained on `dataset`. Raises ConfigurationError."""
-        if tenant not in self.tenants:
-            raise ConfigurationError(f"no tenant {tenant!r} in pedigree.yaml; declared: {', '.join(self.tenants)}")
-        models = self.tenants[tenant].models
+        models = self.tenant(tenant).models
         for task, model in models.items():
             if model.dataset == dataset:
                 return task

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     executor: Literal["in_process", "k8s"] = "in_process"
     alert_webhook: str | None = Field(None, description="where a failed build is reported, as a JSON POST")
     dagster_url: str = "http://127.0.0.1:3000"
+    gateway_url: str = "http://127.0.0.1:8080"
     pages_url: str | None = Field(None, description="where `pages_dir` is served; None: pages are named by their path")
     training_window: Window | None = Field(None, description="when scheduled training may start; None is always")
 

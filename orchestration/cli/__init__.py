@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from orchestration.cli import audit, deliver, demo, keys, releases, stack
+from orchestration.cli import access, audit, deliver, demo, keys, releases, stack
 
 ROOMS = {"orchestration", "assets", "serving", "governance"}
 
@@ -53,3 +53,4 @@ add("Keys", keys.init, keys.refresh, keys.rotate, keys.revoke, keys.status, to=t
 log = typer.Typer(help="Who did what and why, and proofs of it.", no_args_is_help=True)
 app.add_typer(log, name="audit", rich_help_panel="Releases")
 add("The audit log", audit.verify, audit.show, audit.prove, audit.growth, to=log)
+add("The gateway", access.token, access.api_key)

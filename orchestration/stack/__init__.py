@@ -10,7 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.settings import Settings, load_settings
-from orchestration.stack import dagster, local, mlflow, pages, ports, replica, seaweedfs, supervisor, triton
+from orchestration.stack import (
+    dagster,
+    gateway,
+    kafka,
+    local,
+    mlflow,
+    pages,
+    ports,
+    redis,
+    replica,
+    seaweedfs,
+    supervisor,
+    triton,
+    worker,
+)
 from orchestration.stack.supervisor import Entry, Part, StackError
 
 Ports = Mapping[str, Mapping[str, int]]
@@ -20,11 +34,15 @@ Report = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """How to make a part once the ports are known. `needs` are the parts that must answer before it starts."""
+    """How to make a part once the ports are known.
+
+    `needs` are the parts that must answer before it starts, `knows` those that it only is told the address of.
+    """
 
     ports: Mapping[str, int | None]
     build: Callable[[Settings, Ports], Part]
     needs: tuple[str, ...] = ()
+    knows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,12 +59,17 @@ class Health:
 def plans(settings: Settings) -> dict[str, Plan]:
     """Every part of the stack by name, in the order in which people read about them."""
     code, web = "dagster-code", "dagster-webserver"
+    near = triton.part_name(gateway.region(settings))
     return {
         "seaweedfs": Plan(seaweedfs.PORTS, lambda s, ports: seaweedfs.part(s, ports["seaweedfs"])),
         "mlflow": Plan(mlflow.PORTS, lambda s, ports: mlflow.part(s, ports["mlflow"])),
         "pages": Plan(pages.PORTS, lambda s, ports: pages.part(s, ports["pages"])),
         **{triton.part_name(region): _triton(region) for region in settings.company().regions},
         **{replica.part_name(region): _replica(region) for region in settings.company().regions},
+        "kafka": Plan(kafka.PORTS, lambda s, ports: kafka.part(s, ports["kafka"])),
+        "redis": Plan(redis.PORTS, lambda s, ports: redis.part(s, ports["redis"])),
+        "gateway": Plan(gateway.PORTS, gateway.part, ("kafka", "redis"), (near,)),
+        **{name: _worker(name, near) for name in worker.NAMES},
         code: Plan(dagster.CODE_PORTS, lambda s, ports: dagster.code_server(s, ports[code]), ("seaweedfs",)),
         web: Plan(dagster.WEBSERVER_PORTS, lambda s, ports: dagster.webserver(s, ports[web], ports[code]), (code,)),
         "dagster-daemon": Plan({}, lambda s, ports: dagster.daemon(s, ports[web], ports[code]), (web,)),
@@ -102,7 +125,7 @@ def _health(settings: Settings, name: str, plan: Plan, ledger: Ledger) -> Health
 
 
 def _with_needs(known: Mapping[str, Plan], names: Iterable[str]) -> list[str]:
-    """`names` and everything they need, in the order of `known`. Raises StackError for a name that nobody has."""
+    """`names` and everything they need or know, in the order of `known`. Raises StackError for a name that nobody has."""
     wanted: set[str] = set()
     queue = list(names)
     while queue:
@@ -110,7 +133,7 @@ def _with_needs(known: Mapping[str, Plan], names: Iterable[str]) -> list[str]:
         if name not in known:
             raise StackError(f"the stack has no part {name!r}; it has {', '.join(known)}")
         wanted.add(name)
-        queue.extend(known[name].needs)
+        queue.extend([*known[name].needs, *known[name].knows])
     return [name for name in known if name in wanted]
 
 
@@ -156,6 +179,10 @@ def _replica(region: str) -> Plan:
     )
 
 
+def _worker(name: str, near: str) -> Plan:
+    return Plan(worker.PORTS, lambda s, ports: worker.part(s, name, ports), ("kafka", "redis"), (near,))
+
+
 def _addresses(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     """The settings that follow from where the parts listen."""
     addresses: dict[str, Any] = {
@@ -171,6 +198,7 @@ def _addresses(settings: Settings, ledger: Ledger) -> dict[str, Any]:
         ("mlflow_uri", "mlflow", mlflow.address),
         ("pages_url", "pages", pages.address),
         ("dagster_url", "dagster-webserver", dagster.address),
+        ("gateway_url", "gateway", gateway.address),
     ):
         if name in ledger:
             addresses[key] = address(ledger[name].ports)

@@ -59,7 +59,7 @@ def code_server(settings: Settings, ports: Mapping[str, int]) -> Part:
     options = ["--location-name", "pedigree", "-f", "orchestration/definitions.py", "-d", str(CHECKOUT)]
     return Part(
         name="dagster-code",
-        command=_module("dagster", "code-server", "start", "-h", HOST, "-p", str(ports["grpc"]), *options),
+        command=module("dagster", "code-server", "start", "-h", HOST, "-p", str(ports["grpc"]), *options),
         environment=environment(settings),
         address=f"{HOST}:{ports['grpc']}",
         ready=lambda started: _serves(ports["grpc"]),
@@ -72,7 +72,7 @@ def webserver(settings: Settings, ports: Mapping[str, int], code: Mapping[str, i
     options = ["-h", HOST, "-p", str(ports["http"]), *_grpc(code)]
     return Part(
         name="dagster-webserver",
-        command=_module("dagster_webserver", *options),
+        command=module("dagster_webserver", *options),
         environment=environment(settings),
         address=address(ports),
         ready=lambda started: _definitions_loaded(ask(address(ports))),
@@ -83,7 +83,7 @@ def daemon(settings: Settings, web: Mapping[str, int], code: Mapping[str, int]) 
     """Sensors, schedules, the run queue; it is ready when each of its daemons has given a sign since it started."""
     return Part(
         name="dagster-daemon",
-        command=_module("dagster._daemon", "run", *_grpc(code)),
+        command=module("dagster._daemon", "run", *_grpc(code)),
         environment=environment(settings),
         address=f"{address(web)}/deployment/daemons",
         ready=lambda started: _daemons_alive(ask(address(web)), started),
@@ -137,7 +137,8 @@ def _serves(port: int) -> bool:
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def _module(name: str, *arguments: str) -> list[str]:
+def module(name: str, *arguments: str) -> list[str]:
+    """The command that runs a Python module in this environment."""
     return [sys.executable, "-m", name, *arguments]
 
 

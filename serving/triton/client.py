@@ -96,7 +96,7 @@ def _infer(
         )
         return {name: result.as_numpy(name) for name in outputs}
     except InferenceServerException as error:
-        raise _named(str(error.message()), address) from error
+        raise named(str(error.message()), address) from error
     except (OSError, EOFError, HTTPException, KeyError, ValueError) as error:
         raise RegionDown(
             f"no Triton answers at {address} ({type(error).__name__}: {error}); is the region up?"
@@ -117,7 +117,7 @@ def _input(name: str, values: Sequence[str]) -> Any:
     return tensor
 
 
-def _named(message: str, address: str) -> RequestFailed:
+def named(message: str, address: str) -> RequestFailed:
     kinds = {
         "no release answers": ModelUnknown,
         "does not answer with release": ModelUnknown,

@@ -1,0 +1,21 @@
+"""`python -m serving.gateway`: one gateway process, with the settings of its environment."""
+
+import uvicorn
+
+from serving.gateway.app import create_app
+from serving.gateway.settings import GatewaySettings
+from serving.operations import log_json
+
+if __name__ == "__main__":
+    log_json()
+    settings = GatewaySettings()
+    uvicorn.run(
+        create_app(),
+        host=settings.host,
+        port=settings.port,
+        backlog=16_384,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )

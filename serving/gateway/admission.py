@@ -1,0 +1,70 @@
+"""Who may come in: no more requests are held than can be answered in the time that their tier was promised.
+
+The limit follows the latency that is seen (as in TCP, and Netflix's concurrency-limits): when answers take too large a
+part of the target, as many may wait as would be answered in time at the present pace; when they do not and the limit
+was reached, it grows. Free requests have a share of it, so they are turned away first.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from serving.gateway.problems import Problem
+from serving.gateway.settings import GatewaySettings
+from serving.messages import Tier
+
+LEAST = 16  # so many are always let in: with fewer, nothing would be learned
+ADJUST_SECONDS = 0.1
+PART = 0.6  # of its target that a request may take on average; the slow ones among them take the rest
+GROWTH = 1.05
+PACE_WEIGHT = 0.2
+
+
+class Admission:
+    """in_flight: requests held now, by tier. limit: how many may be."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._adjusted = time.monotonic()
+        self._done, self._slowness, self._reached = 0, 0.0, False
+        self.in_flight: Counter[Tier] = Counter()
+        self.limit = float(settings.in_flight)
+        self.pace = 0.0  # answers a second, while requests are held
+
+    @contextmanager
+    def held(self, tier: Tier) -> Iterator[None]:
+        """While a request is held. Raises Problem 429 with the seconds until there is room."""
+        allowed = max(LEAST, self.limit * self._settings.share[tier])
+        if self.in_flight.total() >= allowed:
+            self._reached = True
+            raise Problem(
+                429, f"the gateway holds as many {tier} requests as it can answer in time", self._room_after(allowed)
+            )
+        self._reached |= self.in_flight.total() + 1 >= self.limit
+        self.in_flight[tier] += 1
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.in_flight[tier] -= 1
+            self._left(tier, time.monotonic() - began)
+
+    def _left(self, tier: Tier, seconds: float) -> None:
+        """Learn from a request that took so long; slowness is counted in targets of its tier."""
+        self._done += 1
+        self._slowness += seconds / self._settings.target[tier] / PART
+        now = time.monotonic()
+        if (passed := now - self._adjusted) < ADJUST_SECONDS:
+            return
+        pace = self._done / passed
+        self.pace += (pace - self.pace) * PACE_WEIGHT if self.pace else pace
+        if (slowness := self._slowness / self._done) > 1:
+            self.limit = max(LEAST, min(self.limit, (self.in_flight.total() + 1) / slowness))
+        elif self._reached:
+            self.limit = min(self._settings.in_flight, self.limit * GROWTH + 1)
+        self._adjusted, self._done, self._slowness, self._reached = now, 0, 0.0, False
+
+    def _room_after(self, allowed: float) -> float:
+        """Seconds until the requests that are too many have been answered."""
+        return (self.in_flight.total() - allowed + 1) / self.pace if self.pace else 1.0

@@ -1,0 +1,99 @@
+"""The gateway as an ASGI application."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from serving import operations
+from serving.gateway import infer, kserve, problems
+from serving.gateway.admission import Admission
+from serving.gateway.auth import Authority
+from serving.gateway.exchange import Gateway, collect
+from serving.gateway.live import Live
+from serving.gateway.replies import Replies
+from serving.gateway.settings import GatewaySettings
+from serving.kafka import KafkaSettings
+from serving.redis import Redis, RedisSettings
+
+BODY_BYTES = 2 << 20
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+def create_app() -> FastAPI:
+    """With the settings of the environment; it has started when its reply partition is read."""
+    settings = GatewaySettings()
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        redis = Redis(RedisSettings())
+        replies = Replies(KafkaSettings(), redis)
+        app.state.gateway = Gateway(
+            settings, Authority(settings), Admission(settings), redis, replies, Live(settings.triton)
+        )
+        await replies.start()
+        yield
+        await replies.stop()
+        await redis.close()
+
+    app = FastAPI(
+        title="Pedigree", version="1", summary="Ask a tenant's models; every answer names its release digest.",
+        lifespan=running, redoc_url=None,
+    )  # fmt: skip
+    problems.install(app)
+    app.include_router(infer.router)
+    app.include_router(kserve.router)
+    app.include_router(operations.routes(lambda: _dependencies(app), needed=("kafka",)))
+    app.add_middleware(Bounded)
+    return app
+
+
+async def _dependencies(app: FastAPI) -> Mapping[str, str]:
+    """Without Redis, or while the region is down, requests are still taken."""
+    gateway: Gateway = app.state.gateway
+    collect(gateway)
+    redis, workers = await gateway.redis.ping(), await gateway.redis.workers()
+    try:
+        await gateway.live.base()
+        triton = "ok"
+    except problems.Problem as problem:
+        triton = problem.detail
+    return {
+        "kafka": "ok" if gateway.replies.ready else "no answer",
+        "redis": "ok" if redis else "no answer; nothing is remembered, everything is executed",
+        "workers": {None: "not known", 0: "none lives"}.get(workers, "ok"),
+        "triton": triton,
+    }
+
+
+class Bounded:
+    """Ends a request whose body is too large before all of it is read."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = 0
+
+        async def bounded() -> dict[str, Any]:
+            nonlocal length
+            message = await receive()
+            length += len(message.get("body", b""))
+            return message if length <= BODY_BYTES else {"type": "http.disconnect"}
+
+        async def answered(message: dict[str, Any]) -> None:
+            if length <= BODY_BYTES:
+                await send(message)
+            elif message["type"] == "http.response.start":  # whatever the application made of half a body
+                too_large = problems.Problem(
+                    413, f"the request has more than {BODY_BYTES} bytes; send its texts in parts"
+                )
+                await problems.answer(too_large)(scope, receive, send)
+
+        await self._app(scope, bounded, answered)

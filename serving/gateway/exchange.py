@@ -1,0 +1,141 @@
+"""One request's way through the gateway: scope, rate, room, then the workers; each way it can end as a status."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from serving.gateway.admission import Admission
+from serving.gateway.auth import Authority, Caller, require
+from serving.gateway.live import Live
+from serving.gateway.problems import Problem
+from serving.gateway.replies import Replies
+from serving.gateway.settings import GatewaySettings
+from serving.messages import REPLIES, Reply, Request
+from serving.redis import Redis
+
+STATUS = {"unknown": 404, "refused": 422, "conflict": 422, "expired": 504, "unavailable": 503, "failed": 500}
+AGAIN = {"expired": 1.0, "unavailable": 1.0, "failed": 1.0}
+SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0)
+
+ENDED = Counter("pedigree_gateway_requests", "Requests by tenant, tier and status", ["tenant", "tier", "status"])
+TOOK = Histogram("pedigree_gateway_seconds", "From arrival to answer, by tier", ["tier"], buckets=SECONDS)
+WAITED = Histogram("pedigree_gateway_queue_seconds", "From the gateway to a worker", buckets=SECONDS)
+IN_MODEL = Histogram("pedigree_gateway_model_seconds", "In the model, as the worker saw it", buckets=SECONDS)
+HELD = Gauge("pedigree_gateway_in_flight", "Requests held now", ["tier"])
+LATE = Gauge("pedigree_gateway_late_replies", "Replies that nobody waited for any more")
+LIMIT = Gauge("pedigree_gateway_limit", "How many requests may be held")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The parts of one gateway."""
+
+    settings: GatewaySettings
+    authority: Authority
+    admission: Admission
+    redis: Redis
+    replies: Replies
+    live: Live
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a client asks: `model` tenant.task or empty for the base; how long it waits in seconds."""
+
+    model: str
+    texts: Sequence[str]
+    digest: str = ""
+    idempotency_key: str = ""
+    timeout: float | None = None
+    traceparent: str = ""
+
+
+async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Reply:
+    """The workers' answer. Raises Problem for every other end."""
+    began, status, digest = time.monotonic(), 500, ""
+    trace = question.traceparent or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    try:
+        require(caller, "infer")
+        _own(caller, question.model)
+        await _take_token(gateway, caller)
+        with gateway.admission.held(caller.tier):
+            reply = await gateway.replies.ask(_request(gateway, caller, question, trace))
+        WAITED.observe(reply.waited)
+        IN_MODEL.observe(reply.model_seconds)
+        if reply.outcome != "answered":
+            raise Problem(STATUS[reply.outcome], reply.body.decode(), AGAIN.get(reply.outcome))
+        status, digest = 200, reply.digest
+        return reply
+    except Problem as problem:
+        status = problem.status
+        raise
+    finally:
+        took = time.monotonic() - began
+        ENDED.labels(caller.tenant, caller.tier, status).inc()
+        TOOK.labels(caller.tier).observe(took)
+        log.info(
+            "request",
+            tenant=caller.tenant,
+            model=question.model,
+            digest=digest,
+            status=status,
+            milliseconds=round(took * 1000, 1),
+            trace_id=trace.split("-")[1],
+        )
+
+
+def collect(gateway: Gateway) -> None:
+    """Bring the gauges up to date."""
+    for tier in gateway.settings.target:
+        HELD.labels(tier).set(gateway.admission.in_flight[tier])
+    LIMIT.set(gateway.admission.limit)
+    LATE.set(gateway.replies.late)
+
+
+def _own(caller: Caller, model: str) -> None:
+    """Another tenant's model is as unknown as one that does not exist. Raises Problem 404."""
+    if model and model.partition(".")[0] != caller.tenant:
+        raise Problem(404, f"no release answers for model {model.replace('.', '/', 1)!r} here")
+
+
+async def _take_token(gateway: Gateway, caller: Caller) -> None:
+    rate, burst = gateway.settings.rate[caller.tier], gateway.settings.burst[caller.tier]
+    if wait := await gateway.redis.take_token(f"{caller.tenant}:{caller.tier}", rate, burst):
+        raise Problem(429, f"{caller.tenant} has used up its rate of {rate:.0f} requests a second", wait)
+
+
+def _request(gateway: Gateway, caller: Caller, question: Question, trace: str) -> Request:
+    identity, now = secrets.token_hex(16), time.time()
+    wished = question.timeout or gateway.settings.deadline
+    parts = [question.model, question.digest, *question.texts]
+    return Request(
+        id=identity,
+        tenant=caller.tenant,
+        tier=caller.tier,
+        model=question.model,
+        texts=list(question.texts),
+        digest=question.digest,
+        deadline=now + min(wished, gateway.settings.longest_deadline),
+        sent=now,
+        reply_topic=REPLIES,
+        reply_partition=gateway.replies.partition,
+        idempotency=_sha256(question.model, question.idempotency_key) if question.idempotency_key else identity,
+        fingerprint=_sha256(*parts)[:32],
+        traceparent=trace,
+    )
+
+
+def _sha256(*parts: str) -> str:
+    """Of the parts, each with its length, so that no two lists are one text."""
+    digest = hashlib.sha256()
+    for part in parts:
+        body = part.encode(errors="surrogatepass")
+        digest.update(len(body).to_bytes(8, "big") + body)
+    return digest.hexdigest()

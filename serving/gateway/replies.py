@@ -1,0 +1,119 @@
+"""Sends requests to the workers and hands each reply to the one who waits for it.
+
+Replies come back in one partition that this gateway leases and reads from the end on, without a consumer group. A reply
+that nobody waits for any more is counted and dropped.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from contextlib import suppress
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from serving.gateway.problems import Problem
+from serving.kafka import KafkaSettings, Topics, consumer, producer, started
+from serving.messages import REPLIES, REQUESTS, Malformed, Reply, Request, decode_reply, header
+from serving.redis import Redis
+
+LEASE_SECONDS = 15.0
+UNDELIVERED = "the request could not be handed to the workers; try again"
+
+
+class Replies:
+    """One gateway's side of the queue. late: replies that nobody waited for."""
+
+    def __init__(self, kafka: KafkaSettings, redis: Redis) -> None:
+        self._kafka, self._redis = kafka, redis
+        self.name = secrets.token_hex(8)
+        self.partition = -1
+        self.late = 0
+        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._producer = producer(kafka)
+        self._consumer: AIOKafkaConsumer = consumer(kafka)
+        self._topics = Topics(kafka)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether the partition is read and the broker answers."""
+        return self.partition >= 0 and self._topics.answers
+
+    async def start(self) -> None:
+        """Wait for the broker, lease a partition and read it from now on. Raises KafkaError."""
+        await started(self._producer)
+        await started(self._consumer)
+        await self._topics.create()
+        partition = TopicPartition(REPLIES, await self._lease())
+        self._consumer.assign([partition])
+        self._consumer.seek(partition, (await self._consumer.end_offsets([partition]))[partition])
+        self.partition = partition.partition
+        self._tasks = [
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._renew()),
+            asyncio.create_task(self._topics.keep([self._consumer])),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._redis.release(f"reply:{self.partition}", self.name)
+        for client in (self._producer, self._consumer):
+            with suppress(KafkaError, OSError):
+                await client.stop()
+        await self._topics.close()
+
+    async def ask(self, request: Request) -> Reply:
+        """Send the request, wait for its reply until its deadline. Raises Problem 503 undelivered, 504 in vain."""
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = reply
+        try:
+            async with asyncio.timeout(request.deadline - time.time()):
+                value, headers = request.encode()
+                sent = await self._producer.send(REQUESTS, value, request.key, headers=headers)
+                sent.add_done_callback(lambda done: _undelivered(done, reply))
+                return await reply
+        except TimeoutError:
+            raise Problem(504, "no answer came within the deadline; the request may be sent again", 1) from None
+        except KafkaError as error:
+            raise Problem(503, UNDELIVERED, 1) from error
+        finally:
+            self._waiting.pop(request.id, None)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                fetched = await self._consumer.getmany(timeout_ms=1000)
+            except KafkaError:
+                await asyncio.sleep(0.2)
+                continue
+            for message in (message for messages in fetched.values() for message in messages):
+                waiting = self._waiting.get(header(message.headers, "id"))
+                if waiting is None or waiting.done():
+                    self.late += 1
+                    continue
+                try:
+                    waiting.set_result(decode_reply(message.value, message.headers))
+                except Malformed as broken:
+                    waiting.set_exception(Problem(500, f"a worker's reply cannot be read: {broken}", 1))
+
+    async def _lease(self) -> int:
+        """A partition that no other gateway reads. Sharing one is no fault, only more to read."""
+        everyone = random.sample(range(self._kafka.reply_partitions), self._kafka.reply_partitions)
+        for partition in everyone:
+            if await self._redis.lease(f"reply:{partition}", self.name, LEASE_SECONDS) is not False:
+                return partition
+        return everyone[0]
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 3)
+            await self._redis.lease(f"reply:{self.partition}", self.name, LEASE_SECONDS)
+
+
+def _undelivered(sent: "asyncio.Future[object]", reply: "asyncio.Future[Reply]") -> None:
+    if not sent.cancelled() and sent.exception() and not reply.done():
+        reply.set_exception(Problem(503, UNDELIVERED, 1))

@@ -1,0 +1,165 @@
+"""Kafka as gateway and workers use it: its settings, the topics, a producer, consumers.
+
+Locally a small broker in memory, in production a managed one: only settings differ (`PEDIGREE_KAFKA_…`).
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import aiokafka
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from serving.messages import DEAD_LETTERS, REPLIES, REQUESTS
+
+SESSION_MS = 6_000  # a worker that died is noticed after so long
+FETCH_WAIT_MS = 20  # the local broker looks for new messages when a fetch comes, not while it waits
+MESSAGE_BYTES = 4 << 20
+LOOK_SECONDS = 1.0
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach Kafka. `idempotence` of the producer is off by default: the local broker has no such thing."""
+
+    model_config = SettingsConfigDict(env_prefix="PEDIGREE_KAFKA_", frozen=True, hide_input_in_errors=True)
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ca_file: Path | None = None
+    compression: Literal["none", "gzip"] = "none"
+    idempotence: bool = False
+    replication: int = 1
+    request_partitions: int = 12
+    reply_partitions: int = 32
+
+    def connection(self) -> dict[str, Any]:
+        """What every client of the broker is given."""
+        secure = "SSL" in self.security_protocol
+        return {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security_protocol,
+            "ssl_context": ssl.create_default_context(cafile=self.ca_file) if secure else None,
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.sasl_username,
+            "sasl_plain_password": self.sasl_password.get_secret_value() if self.sasl_password else None,
+        }
+
+
+def producer(settings: KafkaSettings) -> AIOKafkaProducer:
+    """Not started. A message counts as delivered when every replica has it."""
+    compression = None if settings.compression == "none" else settings.compression
+    return AIOKafkaProducer(
+        **settings.connection(),
+        acks="all",
+        enable_idempotence=settings.idempotence,
+        compression_type=compression,
+        linger_ms=0,
+        max_request_size=MESSAGE_BYTES,
+        request_timeout_ms=5_000,
+        retry_backoff_ms=50,
+    )
+
+
+def consumer(settings: KafkaSettings, group: str | None = None) -> AIOKafkaConsumer:
+    """Not started. Offsets are committed by the caller alone; a group without any begins at the earliest message."""
+    return AIOKafkaConsumer(
+        **settings.connection(),
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=MESSAGE_BYTES,
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=SESSION_MS // 6,
+        metadata_max_age_ms=10_000,
+        retry_backoff_ms=50,
+    )
+
+
+class Topics:
+    """Keeps the topics in being, and its consumers with them: a broker that forgot everything gets them anew.
+
+    `answers` tells whether the broker did at the last look.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._admin: AIOKafkaAdminClient | None = None
+        self.answers = False
+
+    async def create(self) -> None:
+        """Create what is missing. Raises KafkaError, OSError."""
+        if self._admin is None:
+            admin = AIOKafkaAdminClient(**self._settings.connection(), request_timeout_ms=5_000)
+            await admin.start()
+            self._admin = admin
+        wanted = {
+            REQUESTS: self._settings.request_partitions,
+            REPLIES: self._settings.reply_partitions,
+            DEAD_LETTERS: 1,
+        }
+        missing = wanted.keys() - set(await self._admin.list_topics())
+        if missing:
+            new = [NewTopic(name, wanted[name], self._settings.replication) for name in sorted(missing)]
+            for _, code, reason in (await self._admin.create_topics(new)).topic_errors:
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise for_code(code)(reason)
+
+    async def keep(self, followers: Iterable[AIOKafkaConsumer] = ()) -> None:
+        """Look every second, for ever."""
+        while True:
+            try:
+                await self.create()
+                for follower in followers:
+                    await rewind(follower)
+                self.answers = True
+            except (KafkaError, OSError):
+                self.answers = False
+                await self.close()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def close(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin:
+            with suppress(KafkaError, OSError):
+                await admin.close()
+
+
+async def started(client: Any, patience: float = 60.0) -> Any:
+    """`client`, started; a broker that does not answer yet is waited for. Raises KafkaError after `patience`."""
+    until = asyncio.get_running_loop().time() + patience
+    while True:
+        try:
+            await client.start()
+            return client
+        except KafkaError:
+            if asyncio.get_running_loop().time() > until:
+                raise
+            await asyncio.sleep(0.2)
+
+
+async def rewind(follower: AIOKafkaConsumer) -> None:
+    """Begin anew where the log is shorter than what was read of it: the broker lost it, and does not say so."""
+    assigned = follower.assignment()
+    if not assigned:
+        return
+    ends = await follower.end_offsets(assigned)
+    for partition, end in ends.items():
+        if partition in follower.assignment() and await _position(follower, partition) > end:
+            follower.seek(partition, 0)
+
+
+async def _position(follower: AIOKafkaConsumer, partition: aiokafka.TopicPartition) -> int:
+    try:
+        return int(await asyncio.wait_for(follower.position(partition), 1))
+    except (TimeoutError, KafkaError):
+        return -1

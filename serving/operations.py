@@ -1,0 +1,53 @@
+"""What every process tells its operators: /healthz, /readyz, /metrics, and a log of JSON lines."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
+
+disable_created_metrics()
+
+Look = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+def routes(dependencies: Look, needed: tuple[str, ...]) -> APIRouter:
+    """`dependencies` says of each by name "ok" or what is wrong; the process is ready when the needed ones are ok."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def readyz(response: Response) -> dict[str, str]:
+        """Each dependency by name."""
+        said = dict(await dependencies())
+        if any(said[name] != "ok" for name in needed):
+            response.status_code = 503
+        return said
+
+    @router.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def log_json() -> None:
+    """One JSON object a line on stdout. Never a payload: what clients ask is theirs."""
+    logging.basicConfig(
+        level=logging.WARNING, format='{"level":"%(levelname)s","logger":"%(name)s","event":"%(message)s"}'
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )

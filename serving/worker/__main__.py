@@ -1,0 +1,12 @@
+"""`python -m serving.worker`: one worker process, with the settings of its environment."""
+
+import uvicorn
+
+from serving.operations import log_json
+from serving.worker.app import create_app
+from serving.worker.settings import WorkerSettings
+
+if __name__ == "__main__":
+    log_json()
+    settings = WorkerSettings()
+    uvicorn.run(create_app(), host=settings.host, port=settings.port, access_log=False, log_level="warning")
