@@ -5,7 +5,7 @@ Locally a small broker in memory, in production a managed one: only settings dif
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -86,7 +86,7 @@ def consumer(settings: KafkaSettings, group: str | None = None) -> AIOKafkaConsu
 
 
 class Topics:
-    """Keeps the topics in being, and its consumers with them: a broker that forgot everything gets them anew.
+    """Keeps the topics in being: a broker that forgot everything gets them anew, and its reader begins anew.
 
     `answers` tells whether the broker did at the last look.
     """
@@ -96,8 +96,8 @@ class Topics:
         self._admin: AIOKafkaAdminClient | None = None
         self.answers = False
 
-    async def create(self) -> None:
-        """Create what is missing. Raises KafkaError, OSError."""
+    async def create(self) -> bool:
+        """Create what is missing; whether something was. Raises KafkaError, OSError."""
         if self._admin is None:
             admin = AIOKafkaAdminClient(**self._settings.connection(), request_timeout_ms=5_000)
             await admin.start()
@@ -113,14 +113,15 @@ class Topics:
             for _, code, reason in (await self._admin.create_topics(new)).topic_errors:
                 if code not in (0, TopicAlreadyExistsError.errno):
                     raise for_code(code)(reason)
+        return bool(missing)
 
-    async def keep(self, followers: Iterable[AIOKafkaConsumer] = ()) -> None:
-        """Look every second, for ever."""
+    async def keep(self, follower: AIOKafkaConsumer, lost: Callable[[], None] = lambda: None) -> None:
+        """Look every second, for ever; `lost` hears that the broker forgot what it had."""
         while True:
             try:
-                await self.create()
-                for follower in followers:
-                    await rewind(follower)
+                forgot = await self.create()
+                if await rewind(follower) or forgot:
+                    lost()
                 self.answers = True
             except (KafkaError, OSError):
                 self.answers = False
@@ -147,15 +148,17 @@ async def started(client: Any, patience: float = 60.0) -> Any:
             await asyncio.sleep(0.2)
 
 
-async def rewind(follower: AIOKafkaConsumer) -> None:
+async def rewind(follower: AIOKafkaConsumer) -> bool:
     """Begin anew where the log is shorter than what was read of it: the broker lost it, and does not say so."""
-    assigned = follower.assignment()
-    if not assigned:
-        return
-    ends = await follower.end_offsets(assigned)
-    for partition, end in ends.items():
-        if partition in follower.assignment() and await _position(follower, partition) > end:
-            follower.seek(partition, 0)
+    ends = await follower.end_offsets(follower.assignment())
+    shorter = [
+        partition
+        for partition, end in ends.items()
+        if partition in follower.assignment() and await _position(follower, partition) > end
+    ]
+    for partition in shorter:
+        follower.seek(partition, 0)
+    return bool(shorter)
 
 
 async def _position(follower: AIOKafkaConsumer, partition: aiokafka.TopicPartition) -> int:

@@ -1,7 +1,9 @@
 """What every process tells its operators: /healthz, /readyz, /metrics, and a log of JSON lines."""
 
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, Response
@@ -37,17 +39,18 @@ def routes(dependencies: Look, needed: tuple[str, ...]) -> APIRouter:
 
 
 def log_json() -> None:
-    """One JSON object a line on stdout. Never a payload: what clients ask is theirs."""
-    logging.basicConfig(
-        level=logging.WARNING, format='{"level":"%(levelname)s","logger":"%(name)s","event":"%(message)s"}'
-    )
+    """One JSON object a line on stdout, libraries' lines too. Never a payload: what clients ask is theirs."""
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+    ]
+    json_line = structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=json_line, foreign_pre_chain=shared))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*shared, json_line],
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
     )

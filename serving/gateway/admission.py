@@ -27,7 +27,7 @@ class Admission:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._adjusted = time.monotonic()
-        self._done, self._slowness, self._reached = 0, 0.0, False
+        self._done, self._ahead, self._slowness, self._reached = 0, 0, 0.0, False
         self.in_flight: Counter[Tier] = Counter()
         self.limit = float(settings.in_flight)
         self.pace = 0.0  # answers a second, while requests are held
@@ -43,27 +43,30 @@ class Admission:
             )
         self._reached |= self.in_flight.total() + 1 >= self.limit
         self.in_flight[tier] += 1
-        began = time.monotonic()
+        began, ahead = time.monotonic(), self.in_flight.total()
         try:
             yield
         finally:
             self.in_flight[tier] -= 1
-            self._left(tier, time.monotonic() - began)
+            self._left(tier, time.monotonic() - began, ahead)
 
-    def _left(self, tier: Tier, seconds: float) -> None:
-        """Learn from a request that took so long; slowness is counted in targets of its tier."""
+    def _left(self, tier: Tier, seconds: float, ahead: int) -> None:
+        """Learn from a request that took so long behind so many; slowness is counted in targets of its tier."""
         self._done += 1
+        self._ahead += ahead
         self._slowness += seconds / self._settings.target[tier] / PART
         now = time.monotonic()
         if (passed := now - self._adjusted) < ADJUST_SECONDS:
             return
         pace = self._done / passed
         self.pace += (pace - self.pace) * PACE_WEIGHT if self.pace else pace
-        if (slowness := self._slowness / self._done) > 1:
-            self.limit = max(LEAST, min(self.limit, (self.in_flight.total() + 1) / slowness))
-        elif self._reached:
+        slowness = self._slowness / self._done
+        right = self._ahead / self._slowness  # so many at once would take just as long as they may
+        if slowness > 1:
+            self.limit = max(LEAST, min(self.limit, right))
+        elif self._reached and right > self.limit:
             self.limit = min(self._settings.in_flight, self.limit * GROWTH + 1)
-        self._adjusted, self._done, self._slowness, self._reached = now, 0, 0.0, False
+        self._adjusted, self._done, self._ahead, self._slowness, self._reached = now, 0, 0, 0.0, False
 
     def _room_after(self, allowed: float) -> float:
         """Seconds until the requests that are too many have been answered."""

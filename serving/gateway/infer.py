@@ -100,16 +100,20 @@ class EmbeddingsAnswer(BaseModel):
     data: list[Embedding]
 
 
-def gateway_of(request: Request) -> Gateway:
+async def gateway_of(request: Request) -> Gateway:
     gateway: Gateway = request.app.state.gateway
     return gateway
 
 
-def caller_of(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> Caller:
-    return gateway_of(request).authority.caller(request.headers.get("authorization"))
-
-
 TheGateway = Annotated[Gateway, Depends(gateway_of)]
+
+
+async def caller_of(
+    request: Request, gateway: TheGateway, _: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None
+) -> Caller:
+    return gateway.authority.caller(request.headers.get("authorization"))
+
+
 TheCaller = Annotated[Caller, Depends(caller_of)]
 
 router = APIRouter(prefix="/v1", tags=["models"], responses=RESPONSES)

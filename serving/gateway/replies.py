@@ -53,7 +53,7 @@ class Replies:
         self._tasks = [
             asyncio.create_task(self._read()),
             asyncio.create_task(self._renew()),
-            asyncio.create_task(self._topics.keep([self._consumer])),
+            asyncio.create_task(self._topics.keep(self._consumer, self._lost)),
         ]
 
     async def stop(self) -> None:
@@ -99,6 +99,12 @@ class Replies:
                     waiting.set_result(decode_reply(message.value, message.headers))
                 except Malformed as broken:
                     waiting.set_exception(Problem(500, f"a worker's reply cannot be read: {broken}", 1))
+
+    def _lost(self) -> None:
+        """The broker lost its log, and so the requests or their replies: let the clients ask again at once."""
+        for reply in self._waiting.values():
+            if not reply.done():
+                reply.set_exception(Problem(503, "the broker lost the request; try again", 1))
 
     async def _lease(self) -> int:
         """A partition that no other gateway reads. Sharing one is no fault, only more to read."""

@@ -90,7 +90,7 @@ class Worker(ConsumerRebalanceListener):
             self._fetch(),
             self._dispatch(),
             self._commit(),
-            self._topics.keep([self._consumer]),
+            self._topics.keep(self._consumer),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]  # type: ignore[arg-type]
 

@@ -1,0 +1,121 @@
+"""How many are let in, and what the others are told. A simulated clock: the same every time."""
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from serving.gateway import admission
+from serving.gateway.admission import LEAST, Admission
+from serving.gateway.problems import Problem
+from serving.gateway.settings import GatewaySettings
+
+
+class Service:
+    """A service that answers `pace` requests a second, first come first served, in simulated time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pace: float, **settings: object) -> None:
+        self.now, self._free_at, self._pace = 0.0, 0.0, pace
+        self._held: list[tuple[float, int, ExitStack, float, str]] = []
+        self._count = 0
+        self.took: list[tuple[float, str]] = []
+        self.shed: Counter[str] = Counter()
+        self.retry_after: list[float] = []
+        monkeypatch.setattr(admission.time, "monotonic", lambda: self.now)
+        self.admission = Admission(GatewaySettings(**settings))  # type: ignore[arg-type]
+
+    def arrive(self, tier: str) -> None:
+        held = ExitStack()
+        try:
+            held.enter_context(self.admission.held(tier))  # type: ignore[arg-type]
+        except Problem as problem:
+            assert problem.status == 429
+            self.shed[tier] += 1
+            self.retry_after.append(problem.retry_after or 0)
+            return
+        self._free_at = max(self._free_at, self.now) + 1 / self._pace
+        self._count += 1
+        heapq.heappush(self._held, (self._free_at, self._count, held, self.now, tier))
+
+    def run(self, seconds: float, rates: dict[str, float]) -> None:
+        arrivals = sorted(
+            (self.now + n / rate, tier) for tier, rate in rates.items() for n in range(int(seconds * rate))
+        )
+        for at, tier in arrivals:
+            self._answer(at)
+            self.now = at
+            self.arrive(tier)
+
+    def _answer(self, until: float) -> None:
+        while self._held and self._held[0][0] <= until:
+            self.now, _, held, came, tier = heapq.heappop(self._held)
+            held.close()
+            self.took.append((self.now - came, tier))
+
+
+@pytest.fixture
+def overloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Three times too much, looked at once the gateway knows."""
+    service, load = Service(monkeypatch, pace=200), {"enterprise": 150.0, "free": 450.0}
+    service.run(4, load)
+    service.took, service.shed = [], Counter()
+    service.run(16, load)
+    yield service
+
+
+def test_at_three_times_the_capacity_those_who_come_in_are_answered_in_time(overloaded: Service) -> None:
+    for tier, target in (("enterprise", 0.7), ("free", 1.0)):
+        ordered = sorted(seconds for seconds, of in overloaded.took if of == tier)
+        assert ordered[int(len(ordered) * 0.95)] < target
+    assert len(overloaded.took) / 16 > 180, "the service stood idle"
+
+
+def test_free_is_turned_away_before_enterprise(overloaded: Service) -> None:
+    assert overloaded.shed["enterprise"] == 0
+    assert overloaded.shed["free"] > 380 * 16
+
+
+def test_the_time_to_come_back_is_when_there_is_room(overloaded: Service) -> None:
+    assert all(0 < seconds < 1 for seconds in overloaded.retry_after[-100:])
+
+
+def test_after_an_overload_the_limit_grows_again(overloaded: Service) -> None:
+    shed = overloaded.shed.total()
+    overloaded.run(5, {"enterprise": 100.0})
+    assert overloaded.shed.total() == shed
+    overloaded._pace = 2000
+    overloaded.run(10, {"enterprise": 1000.0})
+    before = overloaded.shed.total()
+    overloaded.run(5, {"enterprise": 1000.0})
+    assert overloaded.shed.total() == before
+
+
+def test_one_slow_answer_in_a_quiet_hour_shuts_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(monkeypatch, pace=0.2)
+    service.run(20, {"enterprise": 0.1})
+    service._pace = 1000
+    for _ in range(LEAST // 2):
+        service.arrive("enterprise")
+    assert not service.shed
+
+
+def test_what_ends_in_an_error_is_no_longer_held() -> None:
+    async def scenario() -> int:
+        gate = Admission(GatewaySettings())
+
+        async def held() -> None:
+            with gate.held("free"):
+                await asyncio.sleep(10)
+
+        tasks = [asyncio.create_task(held()) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert gate.in_flight.total() == 5
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return gate.in_flight.total()
+
+    assert asyncio.run(scenario()) == 0
