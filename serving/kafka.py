@@ -149,20 +149,20 @@ async def started(client: Any, patience: float = 60.0) -> Any:
 
 
 async def rewind(follower: AIOKafkaConsumer) -> bool:
-    """Begin anew where the log is shorter than what was read of it: the broker lost it, and does not say so."""
-    ends = await follower.end_offsets(follower.assignment())
-    shorter = [
-        partition
-        for partition, end in ends.items()
-        if partition in follower.assignment() and await _position(follower, partition) > end
-    ]
+    """Begin anew where the log is shorter than what was read of it: the broker lost it, and does not say so.
+
+    The end is that of the last fetch: asked for it, the local broker names the beginning of the last batch.
+    """
+    shorter = [partition for partition in follower.assignment() if await _is_past_the_end(follower, partition)]
     for partition in shorter:
         follower.seek(partition, 0)
     return bool(shorter)
 
 
-async def _position(follower: AIOKafkaConsumer, partition: aiokafka.TopicPartition) -> int:
+async def _is_past_the_end(follower: AIOKafkaConsumer, partition: aiokafka.TopicPartition) -> bool:
     try:
-        return int(await asyncio.wait_for(follower.position(partition), 1))
-    except (TimeoutError, KafkaError):
-        return -1
+        read = await asyncio.wait_for(follower.position(partition), 1)
+        end = follower.highwater(partition)
+    except (TimeoutError, KafkaError):  # it has just gone to another, or nothing was fetched yet
+        return False
+    return end is not None and read > end

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -25,8 +26,13 @@ class Model(Protocol):
     async def close(self) -> None: ...
 
 
-class Poison(RuntimeError):
-    """A request that cannot be answered however often it is tried; the message is the reason."""
+@dataclass(frozen=True)
+class Answered:
+    """A reply, the rows that may be cached, and for its operators why a request cannot be answered at all."""
+
+    reply: Reply
+    rows: Sequence[bytes] = ()
+    poison: str = ""
 
 
 class Answers:
@@ -55,32 +61,24 @@ class Answers:
         release, digest = self._live[request.model] if request.model else ("", self._base)
         return _reply(request, release, digest, rows)
 
-    async def ask(self, group: Sequence[Request]) -> list[tuple[Reply, list[bytes]]]:
-        """Each request's reply and rows; all are for one model and digest. Raises Poison for a request alone."""
+    async def ask(self, group: Sequence[Request]) -> list[Answered]:
+        """What comes of each request; all are for one model and digest."""
         began = time.monotonic()
         try:
             answered = await self._ask_patiently(group)
         except ModelUnknown as error:
-            return [(_fault(request, "unknown", error), []) for request in group]
+            return [Answered(_fault(request, "unknown", error)) for request in group]
         except RegionDown as error:
-            return [(_fault(request, "unavailable", error), []) for request in group]
+            return [Answered(_fault(request, "unavailable", error)) for request in group]
         except Exception as error:
             if len(group) > 1:  # one of them may be at fault: each alone
-                return await self._each_alone(group)
+                alone = await asyncio.gather(*(self.ask([request]) for request in group))
+                return [answered for (answered,) in alone]
             if isinstance(error, RequestRefused):
-                return [(_fault(group[0], "refused", error), [])]
-            raise Poison(f"{type(error).__name__}: {error}") from error
+                return [Answered(_fault(group[0], "refused", error))]
+            return [Answered(_fault(group[0], "failed", error), poison=f"{type(error).__name__}: {error}")]
         seconds = time.monotonic() - began
-        return [(_timed(reply, seconds), rows) for reply, rows in answered]
-
-    async def _each_alone(self, group: Sequence[Request]) -> list[tuple[Reply, list[bytes]]]:
-        async def alone(request: Request) -> list[tuple[Reply, list[bytes]]]:
-            try:
-                return await self.ask([request])
-            except Poison as poison:
-                return [(_fault(request, "failed", poison), [])]
-
-        return [answer for answers in await asyncio.gather(*map(alone, group)) for answer in answers]
+        return [Answered(replace(reply, model_seconds=seconds), rows) for reply, rows in answered]
 
     async def _ask_patiently(self, group: Sequence[Request]) -> list[tuple[Reply, list[bytes]]]:
         """A region that is down is asked again until the deadline; another fault a bounded number of times."""
@@ -144,7 +142,3 @@ def _reply(request: Request, release: str, digest: str, rows: Sequence[bytes]) -
         data = (b'{"object":"embedding","index":%d,"embedding":' % index + row + b"}" for index, row in enumerate(rows))
         body = orjson.dumps({"object": "list", "model": digest})[:-1] + b',"data":[' + b",".join(data) + b"]}"
     return Reply(request.id, "answered", body, digest)
-
-
-def _timed(reply: Reply, seconds: float) -> Reply:
-    return Reply(reply.id, reply.outcome, reply.body, reply.digest, reply.waited, seconds)

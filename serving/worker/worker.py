@@ -22,7 +22,7 @@ from serving.kafka import KafkaSettings, Topics, consumer, producer, started
 from serving.messages import DEAD_LETTERS, REQUESTS, Malformed, Reply, Request, decode_request
 from serving.redis import Redis
 from serving.triton.client import RequestFailed
-from serving.worker.answers import Answers, Model, Poison, expired
+from serving.worker.answers import Answers, Model, expired
 from serving.worker.fair import FairQueue
 from serving.worker.memory import Looked, Memory
 from serving.worker.offsets import Offsets
@@ -100,10 +100,7 @@ class Worker(ConsumerRebalanceListener):
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        if self._working:
-            await asyncio.wait(self._working, timeout=DRAIN_SECONDS)
-        with suppress(KafkaError):
-            await self._commit_now()
+        await self._drain(DRAIN_SECONDS)
         for client in (self._consumer, self._producer):
             with suppress(KafkaError, OSError):
                 await client.stop()
@@ -114,12 +111,7 @@ class Worker(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """What was begun is finished and committed, so that its next owner does not begin it again."""
         self._generation += 1
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REVOKED_SECONDS):
-                while self._working:
-                    await asyncio.wait(self._working)
-        with suppress(KafkaError):
-            await self._commit_now()
+        await self._drain(REVOKED_SECONDS)
         for partition in revoked:
             self._offsets.forget(partition)
 
@@ -159,7 +151,7 @@ class Worker(ConsumerRebalanceListener):
         try:
             request = decode_request(message.value, message.headers)
         except Malformed as broken:
-            self._work(self._set_aside(message, f"malformed: {broken}"))
+            self._work(self._set_aside_unread(message, str(broken)))
             return
         self._queue.put(request.tenant, request.tier, Taken(request, message, self._generation))
 
@@ -221,18 +213,14 @@ class Worker(ConsumerRebalanceListener):
     async def _ask(self, group: Sequence[Taken]) -> None:
         waited = time.time()
         ROWS.observe(sum(len(taken.request.texts) for taken in group))
-        try:
-            answered = await self._answers.ask([taken.request for taken in group])
-        except Poison as poison:
-            await self._set_aside(group[0].message, str(poison), group[0])
-            return
+        answered = await self._answers.ask([taken.request for taken in group])
         rows: dict[str, bytes] = {}
-        for taken, (reply, own) in zip(group, answered, strict=True):
-            rows |= self._memory.rows_by_key(taken.request, reply.digest, own)
-        replies = [
-            (taken, replace(reply, waited=waited - taken.request.sent))
-            for taken, (reply, _) in zip(group, answered, strict=True)
-        ]
+        replies: list[tuple[Taken, Reply]] = []
+        for taken, each in zip(group, answered, strict=True):
+            rows |= self._memory.rows_by_key(taken.request, each.reply.digest, each.rows)
+            replies.append((taken, replace(each.reply, waited=waited - taken.request.sent)))
+            if each.poison:
+                await self._set_aside(taken.message, each.poison)
         await self._finish(replies, rows=rows)
 
     async def _wait(self, taken: Taken) -> None:
@@ -249,22 +237,18 @@ class Worker(ConsumerRebalanceListener):
                 return
         await self._finish([(taken, expired(request))], keep=False)
 
-    async def _set_aside(self, message: Any, reason: str, taken: Taken | None = None) -> None:
-        """To the dead letters with the reason; the client, if it is known, is told."""
+    async def _set_aside(self, message: Any, reason: str) -> None:
+        """To the dead letters, with the reason."""
         SET_ASIDE.inc()
-        log.error("dead letter", worker=self.name, partition=message.partition, offset=message.offset, reason=reason)
-        headers = [
-            *message.headers,
-            ("reason", reason.encode()),
-            ("offset", f"{message.partition}:{message.offset}".encode()),
-        ]
+        place = f"{message.partition}:{message.offset}"
+        log.error("dead letter", worker=self.name, place=place, reason=reason)
+        headers = [*message.headers, ("reason", reason.encode()), ("place", place.encode())]
         with suppress(KafkaError):
             await self._producer.send_and_wait(DEAD_LETTERS, message.value, message.key, headers=headers)
-        if taken:
-            failed = Reply(taken.request.id, "failed", b"the request failed in the worker; it was set aside")
-            await self._finish([(taken, failed)])
-        else:
-            self._done(message, 0)
+
+    async def _set_aside_unread(self, message: Any, reason: str) -> None:
+        await self._set_aside(message, f"malformed: {reason}")
+        self._done(message, 0)
 
     async def _finish(
         self, replies: Sequence[tuple[Taken, Reply]], rows: dict[str, bytes] | None = None, keep: bool = True
@@ -293,6 +277,15 @@ class Worker(ConsumerRebalanceListener):
         self._freed.set()
         self._offsets.done(TopicPartition(message.topic, message.partition), message.offset)
         self._moved.set()
+
+    async def _drain(self, seconds: float) -> None:
+        """Finish what was begun, if it does not take longer, and commit it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._working:
+                    await asyncio.wait(self._working)
+        with suppress(KafkaError):
+            await self._commit_now()
 
     async def _commit(self) -> None:
         while True:

@@ -108,8 +108,8 @@ def test_neither_a_crash_nor_down_leaves_a_process_or_shared_memory(settings: Se
 
 
 def test_a_part_that_does_not_exist_is_named_with_those_that_do(settings: Settings) -> None:
-    with pytest.raises(supervisor.StackError, match="no part 'kafka'; it has seaweedfs, mlflow, pages, triton-mumbai"):
-        stack.start(settings, ["kafka"])
+    with pytest.raises(supervisor.StackError, match="no part 'spark'; it has seaweedfs, mlflow, pages, triton-mumbai"):
+        stack.start(settings, ["spark"])
 
 
 def test_the_command_line_says_what_is_down_and_fails(settings: Settings) -> None:

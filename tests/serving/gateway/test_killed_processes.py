@@ -136,16 +136,6 @@ def test_a_killed_workers_requests_are_answered_by_another(fleet: Fleet, asking:
     assert askers.ended.keys() == {200}, askers.ended
 
 
-def test_a_worker_that_is_told_to_end_loses_nothing(fleet: Fleet, asking: Callable[[], Askers]) -> None:
-    another = fleet.start("worker", WORKER_KEPT_ANSWERS="0")
-    with asking() as askers:
-        until(another.ready)
-        assert fleet.servers[1].end() == -signal.SIGTERM
-        askers.answered(40)
-    assert askers.ended.keys() == {200}, askers.ended
-    assert "Traceback" not in fleet.servers[1].log.read_text()
-
-
 def test_a_broker_that_forgot_everything_is_made_use_of_again(fleet: Fleet, asking: Callable[[], Askers]) -> None:
     with asking() as askers:
         with killed(fleet, "kafka"):
