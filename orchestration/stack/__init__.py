@@ -125,7 +125,7 @@ def _health(settings: Settings, name: str, plan: Plan, ledger: Ledger) -> Health
 
 
 def _with_needs(known: Mapping[str, Plan], names: Iterable[str]) -> list[str]:
-    """`names` and everything they need or know, in the order of `known`. Raises StackError for a name that nobody has."""
+    """`names` and what they need or know, in the order of `known`. Raises StackError for a name that nobody has."""
     wanted: set[str] = set()
     queue = list(names)
     while queue:

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +33,7 @@ LOOK_SECONDS = 1.0
 DRAIN_SECONDS = 10.0
 REVOKED_SECONDS = 3.0
 BUSY_SECONDS = 0.05
+GROUP_ROWS = 8
 
 ENDED = Counter("pedigree_worker_requests", "Requests by how they ended", ["outcome"])
 REPLAYED = Counter("pedigree_worker_replayed", "Requests that had been answered before")
@@ -198,7 +199,8 @@ class Worker(ConsumerRebalanceListener):
             else:
                 groups[taken.request.model, taken.request.digest].append(taken)
         for group in groups.values():
-            self._work(self._ask(group))
+            for together in _parted(group):
+                self._work(self._ask(together))
 
     def _known(self, taken: Taken, looked: Looked) -> Reply | None:
         """The reply that needs no model."""
@@ -307,6 +309,17 @@ class Worker(ConsumerRebalanceListener):
         self._working.add(task)
         task.add_done_callback(self._working.discard)
         task.add_done_callback(_report)
+
+
+def _parted(group: Sequence[Taken]) -> Iterator[list[Taken]]:
+    """In calls of GROUP_ROWS texts: all of a call are answered when the last of them is."""
+    call: list[Taken] = []
+    for taken in group:
+        if call and sum(len(each.request.texts) for each in (*call, taken)) > GROUP_ROWS:
+            yield call
+            call = []
+        call.append(taken)
+    yield call
 
 
 def _report(task: "asyncio.Task[None]") -> None:
