@@ -17,11 +17,8 @@ from typing import Any
 import aiohttp
 import psutil
 
-from benchmarks import releases, triton
 from benchmarks.report import arguments, publish
 from benchmarks.request_path import BODY, MODEL, RequestPath, old_way, running
-from governance.tenants import Release
-from serving.triton import repository
 from serving.worker.region import Region
 
 CLIENTS = (1_500, 5_000, 10_000)
@@ -56,9 +53,8 @@ def main() -> None:
 
 def measure_held(folder: Path, clients: int) -> list[dict[str, Any]]:
     """So many clients at once, each with a connection of its own and one request: the queue's way, then the old one."""
-    folder.mkdir(parents=True)
     rows = []
-    with running(folder, workers=2, WORKER_IN_FLIGHT="20000", WORKER_WAITING="20000") as path:
+    with running(folder, workers=2, model=False, WORKER_IN_FLIGHT="20000", WORKER_WAITING="20000") as path:
         before = memory(path)
         said = asyncio.run(all_at_once(path.url, path.token, clients))
         rows.append(row("queue", clients, *said) | {"gateway_mb": memory(path), "idle_mb": before})
@@ -93,23 +89,18 @@ async def all_at_once(url: str, token: str, clients: int) -> tuple[list[float], 
 
 def measure_model(folder: Path, seconds: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """With the real model: Triton asked directly and through the gateway, in turn; where the time goes."""
-    folder.mkdir(parents=True)
-    keys, root = folder / "keys", folder / "region"
-    trusted = releases.keys(keys)
-    repository.prepare(root, "minilm", releases.base(), trusted.folder)
-    releases.put(root, keys, Release.parse(f"{MODEL.replace('/', '.')}@1"), 1)
     rows, shares = [], []
-    with triton.running(root) as (_, ports), running(folder, workers=1, triton=ports) as path:
+    with running(folder, workers=1, model=True) as path:
         for in_flight in (*IN_FLIGHT, 128):
-            direct, through = asyncio.run(measure_in_turn(path, f"127.0.0.1:{ports.grpc}", in_flight, seconds))
+            direct, through = asyncio.run(measure_in_turn(path, in_flight, seconds))
             rows += [summary("direct", in_flight, *direct[:2]), summary("gateway", in_flight, *through[:2])]
             shares.append(share(in_flight, *through))
     return rows, shares
 
 
-async def measure_in_turn(path: RequestPath, grpc: str, in_flight: int, seconds: float) -> tuple[Any, Any]:
+async def measure_in_turn(path: RequestPath, in_flight: int, seconds: float) -> tuple[Any, Any]:
     """Both ways in blocks that alternate, so that what else the machine does disturbs both alike."""
-    region, number = Region(grpc), count()
+    region, number = Region(path.grpc), count()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, headers=bearer(path.token), timeout=patient()) as session:
 
@@ -125,6 +116,8 @@ async def measure_in_turn(path: RequestPath, grpc: str, in_flight: int, seconds:
                 return {name: float(milliseconds) for name, milliseconds in timing}
 
         measured = {ask: (list[float](), [0.0], list[dict[str, float]]()) for ask in (direct, through)}
+        while MODEL.replace("/", ".") not in (await region.status())["models"]:
+            await asyncio.sleep(0.1)
         for ask in measured:
             await closed_loop(ask, in_flight, 0.5, number, *([], [0.0], []))
         for _ in range(4):
@@ -151,7 +144,7 @@ async def closed_loop(
 
 
 def summary(way: str, in_flight: int, times: list[float], wall: list[float]) -> dict[str, Any]:
-    return {"way": way, "in_flight": in_flight, **triton.latencies(times), "req_s": len(times) / wall[0]}
+    return {"way": way, "in_flight": in_flight, **latencies(times), "req_s": len(times) / wall[0]}
 
 
 def share(in_flight: int, times: list[float], _: list[float], parts: list[dict[str, float]]) -> dict[str, Any]:
@@ -170,9 +163,14 @@ def share(in_flight: int, times: list[float], _: list[float], parts: list[dict[s
 
 
 def row(way: str, clients: int, times: list[float], errors: Counter[str]) -> dict[str, Any]:
-    told = triton.latencies(times) if times else {"p50_ms": float("nan"), "p95_ms": float("nan")}
+    told = latencies(times) if times else {"p50_ms": float("nan"), "p95_ms": float("nan")}
     how = ", ".join(f"{number} {name}" for name, number in errors.items())
     return {"way": way, "clients": clients, "errors": errors.total(), **told, "how": how}
+
+
+def latencies(times: list[float]) -> dict[str, float]:
+    ordered = sorted(times)
+    return {"p50_ms": statistics.median(ordered) * 1000, "p95_ms": ordered[int(len(ordered) * 0.95)] * 1000}
 
 
 def memory(path: RequestPath) -> float:

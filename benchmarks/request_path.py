@@ -19,6 +19,8 @@ from typing import Any
 import psutil
 import uvicorn
 
+from benchmarks import releases
+from governance.tenants import Release
 from orchestration import stack
 from orchestration.settings import load_settings
 from orchestration.stack import kafka, redis
@@ -28,6 +30,7 @@ from serving.gateway import issue
 from serving.worker.region import Said
 
 WAIT = 0.7
+REGION = "mumbai"
 TENANT = "northbank"
 MODEL = f"{TENANT}/task-0"
 BODY = {"input": "I lost my card on the train this morning and somebody has tried to withdraw cash with it"}
@@ -41,18 +44,19 @@ NO_LIMITS = {
 
 @dataclass
 class RequestPath:
-    """A running request path: the gateway's address, a token, and its processes by name."""
+    """A running request path: the gateway's address, the region's, a token, and its processes by name."""
 
     url: str
+    grpc: str
     token: str
     processes: dict[str, psutil.Process] = field(default_factory=dict)
 
 
 @contextmanager
-def running(folder: Path, workers: int, triton: Any = None, **settings: str) -> Iterator[RequestPath]:
-    """Broker, Redis, one gateway, and workers of the region at `triton` (server.Ports); without one they wait."""
+def running(folder: Path, workers: int, model: bool, **settings: str) -> Iterator[RequestPath]:
+    """Broker, Redis, one gateway, and workers; with `model` a region answers, else they wait."""
     local = load_settings(state_dir=folder / "stack")
-    stack.start(local, ["kafka", "redis"])
+    stack.start(local, ["kafka", "redis", *([f"triton-{REGION}"] if model else [])])
     ledger, children = read_ledger(local.state_dir), list[subprocess.Popen[bytes]]()
     issue.create_issuer(folder)
     environment = {
@@ -62,14 +66,16 @@ def running(folder: Path, workers: int, triton: Any = None, **settings: str) -> 
         "WORKER_KEPT_ANSWERS": "0",
         **NO_LIMITS,
     } | settings
-    if triton:
-        environment["WORKER_TRITON_GRPC"] = f"127.0.0.1:{triton.grpc}"
-        environment["GATEWAY_TRITON"] = f"http://127.0.0.1:{triton.http}"
-    path = RequestPath("", issue.token(folder, TENANT, "enterprise", "pedigree-local", "pedigree"))
+    ports = ledger[f"triton-{REGION}"].ports if model else {"grpc": 9, "http": 9}
+    environment["WORKER_TRITON_GRPC"] = f"127.0.0.1:{ports['grpc']}"
+    environment["GATEWAY_TRITON"] = f"http://127.0.0.1:{ports['http']}"
+    path = RequestPath(
+        "", environment["WORKER_TRITON_GRPC"], issue.token(folder, TENANT, "enterprise", "pedigree-local", "pedigree")
+    )
     try:
         for number in range(workers):
             port = choose({"http": None})["http"]
-            role = ["serving.worker"] if triton else ["benchmarks.request_path", "worker", str(port)]
+            role = ["serving.worker"] if model else ["benchmarks.request_path", "worker", str(port)]
             children.append(_spawn(folder, role, environment | {"WORKER_PORT": str(port)}))
             _wait(f"http://127.0.0.1:{port}/readyz")
             path.processes[f"worker {number + 1}"] = psutil.Process(children[-1].pid)
@@ -79,6 +85,8 @@ def running(folder: Path, workers: int, triton: Any = None, **settings: str) -> 
         _wait(f"{path.url}/readyz")
         path.processes["gateway"] = psutil.Process(children[-1].pid)
         path.processes |= {name: psutil.Process(ledger[name].pid) for name in ("kafka", "redis")}
+        if model:
+            releases.put(local.region_root(REGION), local.keys_dir, Release.parse(f"{MODEL.replace('/', '.')}@1"), 1)
         yield path
     finally:
         _end(children)
@@ -133,11 +141,11 @@ def _end(children: Sequence["subprocess.Popen[bytes]"]) -> None:
 class Wait:
     """Says the same about every text after 700 ms."""
 
-    async def classify(self, model: str, texts: Sequence[str], digest: str, timeout: float) -> Said:
+    async def classify(self, model: str, texts: Sequence[str], digest: str, timeout: float, trace: str) -> Said:
         await asyncio.sleep(WAIT)
         return Said(f"{model}@1", "d" * 64, [{"label": "card", "scores": {"card": 1.0}} for _ in texts])
 
-    async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str], timeout: float, trace: str) -> list[list[float]]:
         await asyncio.sleep(WAIT)
         return [[1.0] for _ in texts]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
 
 from serving.gateway.admission import Admission
@@ -17,6 +18,7 @@ from serving.gateway.replies import Replies
 from serving.gateway.settings import GatewaySettings
 from serving.messages import REPLIES, Reply, Request
 from serving.redis import Redis
+from serving.tracing import span, traced
 
 STATUS = {"unknown": 404, "refused": 422, "conflict": 422, "expired": 504, "unavailable": 503, "failed": 500}
 AGAIN = {"expired": 1.0, "unavailable": 1.0, "failed": 1.0}
@@ -60,13 +62,13 @@ class Question:
 async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Reply:
     """The workers' answer. Raises Problem for every other end."""
     began, status, digest = time.monotonic(), 500, ""
-    trace = question.traceparent or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    trace = traced(question.traceparent)
     try:
         require(caller, "infer")
         _own(caller, question.model)
         await _take_token(gateway, caller)
-        with gateway.admission.held(caller.tier):
-            reply = await gateway.replies.ask(_request(gateway, caller, question, trace))
+        with gateway.admission.held(caller.tier), span("gateway", trace, SpanKind.SERVER, model=question.model) as here:
+            reply = await gateway.replies.ask(_request(gateway, caller, question, here))
         WAITED.observe(reply.waited)
         IN_MODEL.observe(reply.model_seconds)
         if reply.outcome != "answered":

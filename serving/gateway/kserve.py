@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from serving.gateway.auth import Caller, require
 from serving.gateway.exchange import Gateway, Question, exchange
-from serving.gateway.infer import ROWS, IdempotencyKey, Text, TheCaller, TheGateway
+from serving.gateway.infer import ROWS, IdempotencyKey, Text, TheCaller, TheGateway, Traceparent
 from serving.gateway.problems import RESPONSES, Problem
 
 NAME = r"^[a-z0-9-]+\.[a-z0-9-]+$"
@@ -110,10 +110,13 @@ async def infer(
     caller: TheCaller,
     idempotency_key: IdempotencyKey = "",
     inference_header_content_length: Annotated[int | None, Header(ge=0)] = None,
+    traceparent: Traceparent = "",
 ) -> dict[str, Any]:
     """What the live release says about the texts of the tensor TEXT."""
     asked, texts = _read(await request.body(), inference_header_content_length)
-    reply = await exchange(gateway, caller, Question(name, texts, idempotency_key=idempotency_key))
+    reply = await exchange(
+        gateway, caller, Question(name, texts, idempotency_key=idempotency_key, traceparent=traceparent)
+    )
     said = orjson.loads(reply.body)
     wanted = [output.name for output in asked.outputs] or list(OUTPUTS)
     return {

@@ -3,10 +3,12 @@
 import uvicorn
 
 from serving.operations import log_json
+from serving.tracing import send_spans
 from serving.worker.app import create_app
 from serving.worker.settings import WorkerSettings
 
 if __name__ == "__main__":
     log_json()
+    send_spans("pedigree-worker")
     settings = WorkerSettings()
     uvicorn.run(create_app(), host=settings.host, port=settings.port, access_log=False, log_level="warning")

@@ -17,9 +17,9 @@ from serving.worker.region import Said
 class Model(Protocol):
     """What answers: a region's Triton."""
 
-    async def classify(self, model: str, texts: Sequence[str], digest: str, timeout: float) -> Said: ...
+    async def classify(self, model: str, texts: Sequence[str], digest: str, timeout: float, trace: str) -> Said: ...
 
-    async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]: ...
+    async def embed(self, texts: Sequence[str], timeout: float, trace: str) -> list[list[float]]: ...
 
     async def status(self) -> dict[str, Any]: ...
 
@@ -61,18 +61,18 @@ class Answers:
         release, digest = self._live[request.model] if request.model else ("", self._base)
         return _reply(request, release, digest, rows)
 
-    async def ask(self, group: Sequence[Request]) -> list[Answered]:
-        """What comes of each request; all are for one model and digest."""
+    async def ask(self, group: Sequence[Request], trace: str = "") -> list[Answered]:
+        """What comes of each request; all are for one model and digest, and in one trace."""
         began = time.monotonic()
         try:
-            answered = await self._ask_patiently(group)
+            answered = await self._ask_patiently(group, trace)
         except ModelUnknown as error:
             return [Answered(_fault(request, "unknown", error)) for request in group]
         except RegionDown as error:
             return [Answered(_fault(request, "unavailable", error)) for request in group]
         except Exception as error:
             if len(group) > 1:  # one of them may be at fault: each alone
-                alone = await asyncio.gather(*(self.ask([request]) for request in group))
+                alone = await asyncio.gather(*(self.ask([request], trace) for request in group))
                 return [answered for (answered,) in alone]
             if isinstance(error, RequestRefused):
                 return [Answered(_fault(group[0], "refused", error))]
@@ -80,7 +80,7 @@ class Answers:
         seconds = time.monotonic() - began
         return [Answered(replace(reply, model_seconds=seconds), rows) for reply, rows in answered]
 
-    async def _ask_patiently(self, group: Sequence[Request]) -> list[tuple[Reply, list[bytes]]]:
+    async def _ask_patiently(self, group: Sequence[Request], trace: str) -> list[tuple[Reply, list[bytes]]]:
         """A region that is down is asked again until the deadline; another fault a bounded number of times."""
         left = max(request.deadline for request in group) - time.time()
         again = stamina.retry_context(on=RegionDown, attempts=None, timeout=left, wait_initial=0.05, wait_max=0.5)
@@ -91,21 +91,21 @@ class Answers:
             with attempt:
                 async for another in few:
                     with another:
-                        return await self._ask_once(group)
+                        return await self._ask_once(group, trace)
         raise AssertionError("unreachable")
 
-    async def _ask_once(self, group: Sequence[Request]) -> list[tuple[Reply, list[bytes]]]:
+    async def _ask_once(self, group: Sequence[Request], trace: str) -> list[tuple[Reply, list[bytes]]]:
         first, texts = group[0], [text for request in group for text in request.texts]
         timeout = max(request.deadline for request in group) - time.time()
         if first.model:
-            said = await self._model.classify(first.model, texts, first.digest, timeout)
+            said = await self._model.classify(first.model, texts, first.digest, timeout, trace)
             self._live.setdefault(first.model, (said.release, said.digest))
             release, digest, rows = said.release, said.digest, [orjson.dumps(row) for row in said.rows]
         else:
             if not self._base:
                 await self.look()
             release, digest = "", self._base
-            rows = [orjson.dumps(vector) for vector in await self._model.embed(texts, timeout)]
+            rows = [orjson.dumps(vector) for vector in await self._model.embed(texts, timeout, trace)]
         answered, at = [], 0
         for request in group:
             own = rows[at : at + len(request.texts)]

@@ -31,10 +31,10 @@ class Region:
         self._client: Any = None
         self._base = ""
 
-    async def classify(self, model: str, texts: Sequence[str], digest: str, timeout: float) -> Said:
+    async def classify(self, model: str, texts: Sequence[str], digest: str, timeout: float, trace: str = "") -> Said:
         inputs = {"TEXT": texts, "MODEL": [model]} | ({"DIGEST": [digest]} if digest else {})
         outputs = ("LABEL", "SCORES", "LABELS", "MODEL_VERSION", "RELEASE_DIGEST")
-        said = await self._infer(inputs, outputs, timeout)
+        said = await self._infer(inputs, outputs, timeout, trace)
         names = _texts(said["LABELS"])
         rows = [
             {"label": label, "scores": dict(zip(names, scores, strict=True))}
@@ -42,8 +42,8 @@ class Region:
         ]
         return Said(_texts(said["MODEL_VERSION"])[0], _texts(said["RELEASE_DIGEST"])[0], rows)
 
-    async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
-        vectors = (await self._infer({"TEXT": texts}, ("EMBEDDING",), timeout))["EMBEDDING"]
+    async def embed(self, texts: Sequence[str], timeout: float, trace: str = "") -> list[list[float]]:
+        vectors = (await self._infer({"TEXT": texts}, ("EMBEDDING",), timeout, trace))["EMBEDDING"]
         return [list(vector) for vector in vectors.tolist()]
 
     async def status(self, timeout: float = 2.0) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Region:
             await client.close()
 
     async def _infer(
-        self, inputs: dict[str, Sequence[str]], outputs: Sequence[str], timeout: float
+        self, inputs: dict[str, Sequence[str]], outputs: Sequence[str], timeout: float, trace: str = ""
     ) -> "dict[str, np.ndarray[Any, Any]]":
         from tritonclient.grpc.aio import InferenceServerClient, InferRequestedOutput
         from tritonclient.utils import InferenceServerException
@@ -71,7 +71,10 @@ class Region:
             async with asyncio.timeout(timeout):
                 if not self._base:  # the server bears the name of its resident base
                     self._base = (await self._client.get_server_metadata()).name
-                said = await self._client.infer(self._base, tensors, outputs=wanted, client_timeout=timeout)
+                headers = {"traceparent": trace} if trace else None
+                said = await self._client.infer(
+                    self._base, tensors, outputs=wanted, client_timeout=timeout, headers=headers
+                )
         except InferenceServerException as error:
             if (error.status() or "").endswith(("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")):
                 raise RegionDown(f"the region at {self._address} does not answer: {error.message()}") from error

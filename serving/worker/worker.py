@@ -16,11 +16,13 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
 
 from serving.kafka import KafkaSettings, Topics, consumer, producer, started
 from serving.messages import DEAD_LETTERS, REQUESTS, Malformed, Reply, Request, decode_request
 from serving.redis import Redis
+from serving.tracing import past, span
 from serving.triton.client import RequestFailed
 from serving.worker.answers import Answers, Model, expired
 from serving.worker.fair import FairQueue
@@ -215,7 +217,12 @@ class Worker(ConsumerRebalanceListener):
     async def _ask(self, group: Sequence[Taken]) -> None:
         waited = time.time()
         ROWS.observe(sum(len(taken.request.texts) for taken in group))
-        answered = await self._answers.ask([taken.request for taken in group])
+        requests = [taken.request for taken in group]
+        for request in requests:
+            past("queue", request.traceparent, request.sent, waited, SpanKind.CONSUMER)
+        # Of several that go together the first one's trace leads on into the region.
+        with span("worker", requests[0].traceparent, SpanKind.CLIENT, requests=len(requests)) as trace:
+            answered = await self._answers.ask(requests, trace)
         rows: dict[str, bytes] = {}
         replies: list[tuple[Taken, Reply]] = []
         for taken, each in zip(group, answered, strict=True):

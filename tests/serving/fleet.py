@@ -1,5 +1,6 @@
 """Gateways and workers as real processes on a real broker, Redis and Triton, to be asked, and to be killed."""
 
+import gzip
 import os
 import shutil
 import signal
@@ -8,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from governance.tenants import Release
 from orchestration.settings import Settings
@@ -20,6 +23,7 @@ from orchestration.stack import kafka, redis, supervisor
 from orchestration.stack.ports import choose
 from serving.gateway import issue
 from serving.messages import Tier
+from serving.triton import client as triton
 from serving.triton import repository
 from tests.conftest import StartStack
 from tests.serving.conftest import Region
@@ -56,12 +60,16 @@ class Fleet:
     broker: Settings
     region: Region
     servers: list[Server] = field(default_factory=list)
+    collector: "Collector | None" = None
 
     def entry(self, part: str) -> supervisor.Entry:
         return supervisor.read_ledger(self.broker.state_dir)[part]
 
     def start(self, kind: str, **environment: str) -> Server:
-        """`kind`: gateway or worker. Settings in `environment` by their names, such as GATEWAY_DEADLINE."""
+        """`kind`: gateway or worker. Settings in `environment` by their names, such as GATEWAY_DEADLINE.
+
+        Spans go to `collector`, where the fleet has one.
+        """
         port = choose({"http": None})["http"]
         given = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.address(self.entry("kafka").ports),
@@ -73,6 +81,8 @@ class Fleet:
             "WORKER_TRITON_GRPC": f"127.0.0.1:{self.region.ports.grpc}",
         } | environment
         env = os.environ | {f"PEDIGREE_{name}": value for name, value in given.items()}
+        if self.collector:
+            env["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{self.collector.server_port}"
         log = self.folder / f"{kind}-{port}.log"
         with log.open("wb") as output:
             process = subprocess.Popen([sys.executable, "-m", f"serving.{kind}"], env=env, stdout=output, stderr=output)
@@ -97,6 +107,29 @@ class Fleet:
         repository.switch(self.region.root, release)
 
 
+class Collector(HTTPServer):
+    """Receives OTLP over HTTP."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, Any]] = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    (service,) = (a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
+                    collector.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
 @pytest.fixture(scope="session")
 def make_fleet(
     start_stack: StartStack, region: Region, tmp_path_factory: pytest.TempPathFactory
@@ -105,7 +138,7 @@ def make_fleet(
     fleets: list[Fleet] = []
 
     def make() -> Fleet:
-        if region.process is None or region.process.poll() is not None:  # another test ended it
+        if not triton.is_ready(region.address):  # another test ended it
             region.start()
         folder = tmp_path_factory.mktemp("fleet")
         issue.create_issuer(folder)

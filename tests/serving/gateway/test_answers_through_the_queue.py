@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import tritonclient.http as kserve
 from tritonclient.utils import InferenceServerException
 
 from serving.triton import client
-from tests.serving.fleet import INTENTS, NOTES, Fleet, Server, until
+from tests.serving.fleet import INTENTS, NOTES, Collector, Fleet, Server, until
 
 INFER = "/v1/models/northbank/support-intents/infer"
 TEXTS = ["my card was declined", "please refund the transfer to the other account", "naïve 転送"]
@@ -26,6 +27,8 @@ TEXTS = ["my card was declined", "please refund the transfer to the other accoun
 def fleet(make_fleet: Callable[[], Fleet], make_release: Callable[..., Path]) -> Iterator[Fleet]:
     """Two models of two tenants, one worker."""
     fleet = make_fleet()
+    fleet.collector = Collector()
+    threading.Thread(target=fleet.collector.serve_forever, daemon=True).start()
     fleet.put(f"{INTENTS}@1", make_release(f"{INTENTS}@1", seed=1))
     fleet.put(f"{NOTES}@1", make_release(f"{NOTES}@1", seed=2))
     fleet.start("worker")
@@ -33,6 +36,7 @@ def fleet(make_fleet: Callable[[], Fleet], make_release: Callable[..., Path]) ->
     for server in fleet.servers:
         assert server.end() == -signal.SIGTERM, server.log.read_text()[-3000:]  # uvicorn's way to end in peace
         assert "Traceback" not in server.log.read_text()
+    fleet.collector.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +284,39 @@ def test_the_log_names_model_digest_and_trace_and_no_payload(
     assert mine["digest"] == reply.json()["digest"]
     for server in fleet.servers:
         assert "4711" not in server.log.read_text()
+
+
+def test_a_request_is_one_trace_through_two_processes(northbank: httpx.Client, fleet: Fleet) -> None:
+    trace, client_span, secret = "12" * 16, "cd" * 8, f"what is asked stays out of it {time.time()}"
+    northbank.post(INFER, json={"input": secret}, headers={"traceparent": f"00-{trace}-{client_span}-01"})
+    assert fleet.collector is not None
+    received = fleet.collector.spans
+
+    def mine() -> dict[str, tuple[str, Any]]:
+        return {span.name: (service, span) for service, span in received if span.trace_id.hex() == trace}
+
+    until(lambda: {"gateway", "queue", "worker"} <= mine().keys())
+    services = {name: service for name, (service, _) in mine().items()}
+    assert [services[name] for name in ("gateway", "queue", "worker")] == [
+        "pedigree-gateway", "pedigree-worker", "pedigree-worker",
+    ]  # fmt: skip
+    spans = {name: span for name, (_, span) in mine().items()}
+    assert spans["queue"].parent_span_id == spans["worker"].parent_span_id == spans["gateway"].span_id
+    assert spans["worker"].end_time_unix_nano <= spans["gateway"].end_time_unix_nano
+    by_id, above = {span.span_id: span for span in spans.values()}, spans["gateway"]
+    while above.parent_span_id in by_id:
+        above = by_id[above.parent_span_id]
+    assert above.parent_span_id.hex() == client_span
+    assert not any(secret in str(span) for span in spans.values())
+
+
+def test_nothing_but_operations_and_docs_is_open(gateway: Server) -> None:
+    said = httpx.get(f"{gateway.url}/openapi.json").json()
+    open_to_all = {"/healthz", "/readyz", "/v2", "/v2/health/live", "/v2/health/ready"}
+    closed = {path: methods for path, methods in said["paths"].items() if path not in open_to_all}
+    assert len(closed) >= 7
+    for path, methods in closed.items():
+        for method in methods:
+            filled = path.format(tenant="northbank", task="support-intents", name=INTENTS)
+            reply = httpx.request(method, gateway.url + filled, json={"input": "x"})
+            assert reply.status_code == 401, f"{method} {path}"

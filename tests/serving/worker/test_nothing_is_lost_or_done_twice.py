@@ -38,7 +38,7 @@ class Model:
         self.groups: list[int] = []
         self.seconds = 0.0
 
-    async def classify(self, model: str, texts: Sequence[str], digest: str, timeout: float) -> Said:
+    async def classify(self, model: str, texts: Sequence[str], digest: str, timeout: float, trace: str) -> Said:
         self.asked.update(texts)
         self.groups.append(len(texts))
         await asyncio.sleep(self.seconds)
@@ -53,7 +53,7 @@ class Model:
                 raise faults[text]
         return Said("acme.intents@1", DIGEST, [{"label": text, "scores": {"a": 1.0}} for text in texts])
 
-    async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str], timeout: float, trace: str) -> list[list[float]]:
         return [[float(len(text))] for text in texts]
 
     async def status(self) -> dict[str, Any]:
