@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from serving import operations
-from serving.gateway import infer, kserve, problems
+from serving.gateway import infer, kserve, page, problems
 from serving.gateway.admission import Admission
 from serving.gateway.auth import Authority
 from serving.gateway.exchange import Gateway, collect
@@ -46,6 +46,7 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.include_router(infer.router)
     app.include_router(kserve.router)
+    app.include_router(page.router)
     app.include_router(operations.routes(lambda: _dependencies(app), needed=("kafka",)))
     app.add_middleware(Bounded)
     return app

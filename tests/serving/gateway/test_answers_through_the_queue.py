@@ -1,6 +1,7 @@
 """A client asks the gateway over HTTP; broker, Redis, worker and Triton are real ones in processes of their own."""
 
 import json
+import re
 import signal
 import threading
 import time
@@ -320,3 +321,12 @@ def test_nothing_but_operations_and_docs_is_open(gateway: Server) -> None:
             filled = path.format(tenant="northbank", task="support-intents", name=INTENTS)
             reply = httpx.request(method, gateway.url + filled, json={"input": "x"})
             assert reply.status_code == 401, f"{method} {path}"
+
+
+def test_the_page_brings_all_it_needs_and_keeps_nothing(gateway: Server) -> None:
+    page, script = httpx.get(gateway.url), httpx.get(f"{gateway.url}/page.js")
+    assert (page.status_code, script.status_code) == (200, 200)
+    assert "'unsafe-inline'" not in page.headers["content-security-policy"].partition("script-src")[2].split(";")[0]
+    assert not re.findall(r"https?://", page.text + script.text)
+    assert "localStorage" not in script.text and "cookie" not in script.text and "innerHTML" not in script.text
+    assert "set-cookie" not in page.headers

@@ -1,0 +1,80 @@
+// The page at `/`: lists what answers, asks one model. The token lives in its field alone.
+const at = (id) => document.getElementById(id);
+const took = [];
+
+function element(name, text, kind) {
+  const made = document.createElement(name);
+  made.textContent = text ?? "";
+  if (kind) made.className = kind;
+  return made;
+}
+
+function row(...cells) {
+  const made = document.createElement("tr");
+  made.append(...cells);
+  return made;
+}
+
+async function call(path, body) {
+  const reply = await fetch(path, {
+    method: body ? "POST" : "GET",
+    headers: { Authorization: `Bearer ${at("token").value.trim()}`, "Content-Type": "application/json" },
+    body: body && JSON.stringify(body),
+  });
+  const said = await reply.json();
+  if (!reply.ok) throw new Error(said.detail);
+  return said;
+}
+
+async function list() {
+  if (!at("token").value) return;
+  const table = at("models");
+  try {
+    const said = await call("v1/models");
+    at("region").textContent = said.region;
+    table.replaceChildren(row(...["model", "release", "digest"].map((name) => element("th", name))));
+    for (const { model, release, digest } of said.models) {
+      const short = element("td");
+      short.append(element("code", `${digest.slice(0, 16)}…`));
+      short.title = digest;
+      table.append(row(element("td", model), element("td", release), short));
+    }
+    const chosen = at("model").value;
+    at("model").replaceChildren(...said.models.map(({ model }) => element("option", model)));
+    if (chosen) at("model").value = chosen;
+    if (!said.models.length) table.replaceChildren(row(element("td", "no release of yours answers here; promote one")));
+  } catch (fault) {
+    table.replaceChildren(row(element("td", fault.message, "bad")));
+  }
+}
+
+async function ask(event) {
+  event.preventDefault();
+  const began = performance.now();
+  const answer = at("answer");
+  try {
+    const said = await call(`v1/models/${at("model").value}/infer`, { input: at("text").value });
+    const table = document.createElement("table");
+    for (const [label, score] of Object.entries(said.results[0].scores).sort((a, b) => b[1] - a[1]).slice(0, 5)) {
+      const bar = document.createElement("meter");
+      bar.value = score;
+      const cell = element("td");
+      cell.append(bar);
+      table.append(row(element("td", label), cell, element("td", score.toFixed(4))));
+    }
+    const source = element("p", `${said.release} in ${at("region").textContent}, release digest `);
+    source.append(element("code", said.digest));
+    answer.replaceChildren(table, source);
+    took.push(performance.now() - began);
+    at("took").textContent = `${took.at(-1).toFixed(0)} ms`;
+    const shown = took.slice(-50), most = Math.max(...shown);
+    const points = shown.map((each, i) => `${(i / Math.max(1, shown.length - 1)) * 100},${20 - (each / most) * 18}`);
+    at("latency").firstElementChild.setAttribute("points", points.join(" "));
+  } catch (fault) {
+    answer.replaceChildren(element("p", fault.message, "bad"));
+  }
+}
+
+at("token").addEventListener("change", list);
+at("ask").addEventListener("submit", ask);
+setInterval(list, 5000);
