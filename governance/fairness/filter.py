@@ -50,10 +50,7 @@ def fair(rules: FairnessRules) -> FairnessFilter:
 
     def filtered(candidates: Sequence[Candidate], about: str) -> tuple[list[Placed], BiasAudit]:
         placed = rerank(candidates, rules)
-        groups = [rules.group_of(each.name) for each in placed]
-        places = [
-            (group, each.before, after) for after, (group, each) in enumerate(zip(groups, placed, strict=True), 1)
-        ]
+        places = [(rules.group_of(each.name), each.before, after) for after, each in enumerate(placed, 1)]
         return placed, audit_of(about, rules, places)
 
     return filtered

@@ -17,8 +17,8 @@ class FairnessRules(Declared):
     """
 
     groups: dict[Name, frozenset[Name]]
-    at_least: dict[Name, Share] = {}
-    at_most: dict[Name, Share] = {}
+    at_least: dict[Name, Share] = Field(default_factory=dict)
+    at_most: dict[Name, Share] = Field(default_factory=dict)
     top: int = Field(10, ge=1, le=1000)
 
     @model_validator(mode="after")
