@@ -16,6 +16,7 @@ from assets.lifecycle.assets import gc_report, retention_report
 from assets.normalization.assets import normalized_dataset
 from assets.privacy.assets import scrubbed_dataset
 from assets.release.assets import key_change, signed_artifact, trust_report
+from assets.routing.assets import model_fingerprints
 from assets.training.assets import lora_adapter
 from orchestration.execution import executor
 from orchestration.jobs import jobs
@@ -37,6 +38,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             lora_adapter,
             validation_report,
             signed_artifact,
+            model_fingerprints,
             *build_deployment(list(settings.company().regions)),
             retention_report,
             gc_report,

@@ -11,6 +11,7 @@ build_release = dg.define_asset_job(
         "lora_adapter",
         "validation_report",
         "signed_artifact",
+        "model_fingerprints",
     ),
     description="From a tenant's deliveries to a signed release: one partition, one run.",
 )

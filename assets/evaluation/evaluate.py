@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from assets.evaluation.measure import measure_bias, measure_latency
-from assets.evaluation.predict import Contender, predict
+from assets.evaluation.predict import Contender, keep_predictions, predict
 from assets.evaluation.publish import publish_report
 from governance.gate import document as doc
 from governance.gate.golden import judge_sets, table_sha256
@@ -55,7 +55,7 @@ def evaluate(
     log: Log,
     dtype: str = "float32",
 ) -> GateReport:
-    """Judge `candidate` and write report.json, report.md and pictures to `out`.
+    """Judge `candidate` and write report.json, report.md, predictions and pictures to `out`.
 
     champions: role → contender; none for a first release, which must beat the frozen base with a linear head fitted on
     `train`. held_out, golden: see governance.gate.golden.judge_sets. dtype: in which the base is served. Raises
@@ -88,6 +88,8 @@ def evaluate(
         label_drift=_drift(sets, against) if opponents else None,
         environment=_environment(dtype),
     )
+    out.mkdir(parents=True, exist_ok=True)
+    keep_predictions(sets, said, out / "predictions.parquet")
     truth = {name: _column(table, "label") for name, table in sets.items()}
     publish_report(report, truth, said, [drawn for _, drawn in results], out)
     log(f"{candidate.name}: {'passed' if report.passed else 'refused: ' + ' '.join(report.reasons)}")

@@ -1,10 +1,13 @@
 """Contenders and what they answer: the engine that serves clients is the one that is judged."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from serving.engine.parallel import side_by_side
 
@@ -36,3 +39,12 @@ def predict(engine: "Engine", name: str, texts: Sequence[str], what: str, log: C
             told = time.monotonic()
             log(f"{what}: {len(labels)} of {len(texts)} rows")
     return labels
+
+
+def keep_predictions(sets: Mapping[str, pa.Table], said: Mapping[str, Sequence[str]], path: Path) -> None:
+    """What was answered to each evaluation row, by record: no text, which the golden set alone keeps."""
+    tables = [
+        pa.table({"record_id": table["record_id"], "predicted": pa.array(said[name], pa.string())})
+        for name, table in sets.items()
+    ]
+    pq.write_table(pa.concat_tables(tables), path)

@@ -94,6 +94,7 @@ def test_a_first_release_that_beats_the_linear_head_passes(base: Path, good: Con
     assert {path.name for path in tmp_path.iterdir()} == {
         "report.json",
         "report.md",
+        "predictions.parquet",
         "confusion-new.png",
         "label-f1-new.png",
         "difference-new-frozen-base-with-linear-head.png",

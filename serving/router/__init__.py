@@ -1,0 +1,39 @@
+"""The router: which of a tenant's live models should answer a prompt, under the company's policy, and why.
+
+`vector = embed(prompt_head(text))`, then `route(vector, live models, policies.current())` ranks them on the CPU; the
+first two are asked, and `pick` says whose answer is given. A plain library: it asks nobody and knows no HTTP.
+"""
+
+from serving.router.fingerprint import Fingerprint, FingerprintRefused
+from serving.router.pick import ASKED, NobodyAnswered, Picked, Said, pick
+from serving.router.policy import Routing, UnknownPolicy
+from serving.router.policy_file import Declaration, PolicyFile, PolicyRefused
+from serving.router.route import Choice, LiveModel, NothingToChoose, Ranked, route
+
+HEAD = 256  # characters
+
+__all__ = [
+    "ASKED",
+    "Choice",
+    "Declaration",
+    "Fingerprint",
+    "FingerprintRefused",
+    "LiveModel",
+    "NobodyAnswered",
+    "NothingToChoose",
+    "Picked",
+    "PolicyFile",
+    "PolicyRefused",
+    "Ranked",
+    "Routing",
+    "Said",
+    "UnknownPolicy",
+    "pick",
+    "prompt_head",
+    "route",
+]
+
+
+def prompt_head(text: str) -> str:
+    """What the router reads of a prompt, and fingerprints are made of: a bounded cost, whatever a client sends."""
+    return text[:HEAD]
