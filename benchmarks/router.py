@@ -1,6 +1,7 @@
 """The router: how much of the gap between a weak and a strong model it recovers, at what cost, and in what time.
 
-Reads every table in DATA/routing (routing_table.py says their form). Nothing is scored by what was fitted on it: five
+Reads every table in DATA/routing (routing_table.py says their form), and makes one of a tenant's own models from
+DATA/banking77, where that is (routing_tasks.py). Nothing is scored by what was fitted on it: five
 folds by row, and five by subject, where what is asked about is new. Vectors are made once and kept in memory.
 """
 
@@ -18,6 +19,7 @@ from benchmarks.report import arguments, publish
 from benchmarks.routing_measures import best_of_two, calibration_error, cost_at, cost_at_random, gap_recovered
 from benchmarks.routing_strangers import strangers
 from benchmarks.routing_table import Table, read_table
+from benchmarks.routing_tasks import measure_tasks, task_models
 from benchmarks.routing_ways import SEED, WAYS, Floats, by_fingerprint, declare, embed, fingerprints, held_out
 from governance.tenants import Base
 from serving.engine import Engine, base_folder
@@ -43,6 +45,9 @@ def main() -> None:
     for name, table in tables.items():
         rows += measure_cost(table, vectors[name])
     rows += measure_calibration(tables[FIRST], vectors[FIRST])
+    if (data / "banking77" / "test.csv").is_file():
+        own, asked, task = task_models(engine, data / "banking77", QUICK if args.quick else None)
+        rows += [*measure_cost(own, asked), *measure_tasks(own, asked, task)]
     timing = measure_time(engine, tables[FIRST], vectors[FIRST])
     rows += [timing, *strangers(engine, tables, vectors, data)]
     publish("router", args, measures(rows, timing), rows)

@@ -72,7 +72,7 @@ def _long(path: Path, rows: list[dict[str, str]]) -> Table:
         place = at[row["prompt"]], models.index(row["model"])
         if not np.isnan(correct[place]):
             raise TableUnusable(f"{path}, line {line}: {row['model']} has answered this prompt before")
-        correct[place], cost[place] = _right(path, line, row["correct"]), float(row["cost"])
+        correct[place], cost[place] = _right(path, line, row["correct"]), _cost(path, line, row["cost"])
     if missing := int(np.isnan(correct).sum()):
         raise TableUnusable(f"{path}: {missing} answers are missing; every model answers every prompt")
     subject = {row["prompt"]: row["subject"] for row in rows} if "subject" in rows[0] else None
@@ -95,3 +95,10 @@ def _right(path: Path, line: int, said: str) -> float:
     if (word := said.strip().lower()) not in ("true", "false", "1", "0"):
         raise TableUnusable(f"{path}, line {line}: correct is {said!r}; it is true or false")
     return float(word in ("true", "1"))
+
+
+def _cost(path: Path, line: int, said: str) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        raise TableUnusable(f"{path}, line {line}: cost is {said!r}; it is a number") from None

@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from serving.router.policy import Routing
 
 SIZE_LIMIT = 256 << 10
 DEPTH_LIMIT = 20
+SETTLED_NS = 500_000_000  # a file that was written less long ago may be half of one, without its `deny`
 
 
 class PolicyRefused(ValueError):
@@ -57,7 +59,7 @@ class PolicyFile:
     def current(self) -> Declaration:
         """The newest declaration that was good."""
         with self._lock:
-            if (looks := _looks(self._path)) != self._seen:
+            if (looks := _looks(self._path)) != self._seen and _settled(looks):
                 self._seen = looks  # before the read: a write in between is seen as another change
                 self._take_up()
             return self._good
@@ -91,6 +93,10 @@ def _looks(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _settled(looks: tuple[int, ...] | None) -> bool:
+    return looks is None or abs(time.time_ns() - looks[2]) > SETTLED_NS
 
 
 def _read(path: Path) -> bytes:

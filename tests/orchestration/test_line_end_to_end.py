@@ -26,8 +26,11 @@ from governance.trust.live import live_history
 from orchestration import cli
 from orchestration.samples import generate
 from orchestration.sensors import delivery_sensor
-from orchestration.settings import Settings, load_settings
-from serving.triton.client import Reply, ask
+from orchestration.settings import CHECKOUT, Settings, load_settings
+from serving.router import LiveModel, prompt_head, route
+from serving.router.policy_file import read_routing
+from serving.router.published import read_fingerprint
+from serving.triton.client import Reply, ask, embed
 
 MODEL = "loomworks.log-triage"
 REGION = "mumbai"
@@ -129,6 +132,16 @@ def test_promotion_makes_the_region_answer_with_the_release_digest(story: Simple
     story.answers[1] = _ask(story)
     assert story.answers[1].release_digest == _digest(story, f"{MODEL}@1")
     assert story.answers[1].model_version == f"{MODEL}@1"
+
+
+def test_the_release_that_answers_is_routed_to_by_its_own_fingerprint(story: SimpleNamespace) -> None:
+    release, digest = Release.parse(f"{MODEL}@1"), _digest(story, f"{MODEL}@1")
+    fingerprint = read_fingerprint(story.settings.store(), release, digest)
+    assert fingerprint is not None and fingerprint.facts.brier <= fingerprint.facts.brier_of_prior
+    (vector,) = embed(story.settings.triton[REGION], [prompt_head(QUESTION)])
+    live = LiveModel(release.model, str(release), digest, frozenset([REGION]), fingerprint)
+    choice = route(vector, [live], read_routing(CHECKOUT / "routing.yaml"), region=REGION)
+    assert choice.ranked[0].digest == story.answers[1].release_digest and not choice.stranger
 
 
 def test_a_drifted_delivery_becomes_release_2_with_quarantine_and_drift(story: SimpleNamespace) -> None:

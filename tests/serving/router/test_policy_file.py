@@ -1,6 +1,7 @@
 """A policy file that cannot be used leaves the last good one in force and says why; nothing in it can hang or hurt."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ fairness:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "routing.yaml"
-    path.write_text(GOOD)
+    _write(path, GOOD)
     return path
 
 
@@ -37,7 +38,7 @@ def test_a_good_file_is_read_and_the_first_pattern_that_matches_holds(path: Path
 def test_a_change_is_taken_up_without_a_restart(path: Path) -> None:
     policies = PolicyFile(path)
     before = policies.current()
-    path.write_text(GOOD.replace("version: 1", "version: 2").replace("cost: 0.02", "cost: 0.5"))
+    _write(path, GOOD.replace("version: 1", "version: 2").replace("cost: 0.02", "cost: 0.5"))
     now = policies.current()
     assert (now.routing.version, now.routing.policies["default"].weights.cost) == (2, 0.5)
     assert now.sha256 != before.sha256 and policies.fault is None
@@ -71,20 +72,21 @@ def test_what_cannot_be_used_leaves_the_last_good_one_in_force(path: Path, kind:
     policies = PolicyFile(path)
     before = policies.current()
     body, fault = BAD[kind]
-    path.write_text(body)
+    _write(path, body)
     assert policies.current() == before
     assert policies.fault and str(path) in policies.fault and fault in policies.fault, policies.fault
-    path.write_text(GOOD.replace("version: 1", "version: 7"))
+    _write(path, GOOD.replace("version: 1", "version: 7"))
     assert policies.current().routing.version == 7 and policies.fault is None
 
 
 def test_bytes_that_are_no_text_a_folder_a_pipe_and_nothing_at_all(path: Path, tmp_path: Path) -> None:
     policies = PolicyFile(path)
-    path.write_bytes(b"\xff\xfe\x00")
+    _write(path, b"\xff\xfe\x00")
     assert policies.current().routing.version == 1 and policies.fault and "decode" in policies.fault
     path.unlink()
     assert policies.current().routing.version == 1 and policies.fault and "put the policy file there" in policies.fault
     path.mkdir()
+    _age(path)
     assert policies.current().routing.version == 1 and policies.fault and "no plain file" in policies.fault
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
@@ -95,3 +97,21 @@ def test_bytes_that_are_no_text_a_folder_a_pipe_and_nothing_at_all(path: Path, t
 def test_at_the_start_there_is_no_good_one_to_keep(tmp_path: Path) -> None:
     with pytest.raises(PolicyRefused, match="put the policy file there"):
         PolicyFile(tmp_path / "absent.yaml")
+
+
+def test_half_a_file_is_waited_for(path: Path) -> None:
+    policies = PolicyFile(path)
+    whole = GOOD.replace("version: 1", "version: 2")
+    path.write_text(whole.partition(", deny")[0] + " }")  # its writer is still at it
+    assert policies.current().routing.version == 1 and policies.fault is None
+    _write(path, whole)
+    assert policies.current().routing.policies["default"].deny == ("acme/old",)
+
+
+def _write(path: Path, body: str | bytes) -> None:
+    path.write_bytes(body.encode() if isinstance(body, str) else body)
+    _age(path)
+
+
+def _age(path: Path) -> None:
+    os.utime(path, ns=(0, time.time_ns() - 2_000_000_000))
