@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,8 @@ from serving.router import FingerprintRefused, prompt_head
 from serving.router.fingerprint import Facts, to_files
 from serving.router.published import STAGE
 
-MOST_ROWS = 2000
+MOST_ROWS = 1000
+PART = 64
 NEEDED = ("golden.parquet", "predictions.parquet")
 
 
@@ -29,13 +31,12 @@ def publish_fingerprint(
 
     base, dtype: as the regions serve it. Raises FingerprintRefused, GateRefused, NotFound, DigestMismatch.
     """
-    from serving.engine import Engine, base_digest
+    from serving.engine import base_digest
 
     bundle = read_record(store, signed)
     gate = require_gate(store, bundle.inputs["validation_report"], release, bundle.inputs["lora_adapter"])
     rows = _judged_rows(store, read_record(store, bundle.inputs["validation_report"]), release, work)
-    texts = [prompt_head(text) for text in rows["text"].to_pylist()]
-    vectors = Engine(base, dtype).embed(texts).numpy().astype(np.float64)
+    vectors = _embedded(rows["text"].to_pylist(), base, dtype)
     right = pc.equal(rows["predicted"], rows["label"]).to_numpy()
     made = Made(str(release), str(bundle.facts["release_digest"]), base_digest(base), gate.latency.candidate_p95)
     fingerprint = fit(vectors, right.astype(np.float64), rows["subject_id"].to_pylist(), places_of(vectors), made)
@@ -45,6 +46,16 @@ def publish_fingerprint(
     facts = {"release_digest": fingerprint.facts.release_digest, "rows": fingerprint.facts.rows}
     ref = publish(store, release, STAGE, {"signed_artifact": signed}, files, facts)
     return ref, fingerprint.facts
+
+
+def _embedded(texts: list[str], base: Path, dtype: str) -> np.ndarray[Any, Any]:
+    """As the router embeds them: float64 [texts, hidden]."""
+    from serving.engine import Engine
+    from serving.engine.parallel import side_by_side
+
+    engine, heads = Engine(base, dtype), [prompt_head(text) for text in texts]
+    parts = [heads[start : start + PART] for start in range(0, len(heads), PART)]
+    return np.concatenate([part.numpy() for part in side_by_side(engine.embed, parts)]).astype(np.float64)
 
 
 def _judged_rows(store: ObjectStore, judged: Record, release: Release, work: Path) -> pa.Table:
