@@ -5,6 +5,7 @@ first two are asked, and `pick` says whose answer is given. A plain library: it 
 """
 
 from serving.router.fingerprint import Fingerprint, FingerprintRefused
+from serving.router.labels import ranked_labels
 from serving.router.pick import ASKED, NobodyAnswered, Picked, Said, pick
 from serving.router.policy import Routing, UnknownPolicy
 from serving.router.policy_file import Declaration, PolicyFile, PolicyRefused
@@ -30,6 +31,7 @@ __all__ = [
     "UnknownPolicy",
     "pick",
     "prompt_head",
+    "ranked_labels",
     "route",
 ]
 
