@@ -76,10 +76,12 @@ def _by_own_rows(vectors: Floats, own: Floats, task: Floats, train: Floats, test
         made = Made("bench.model@1", "0" * 64, "0" * 64, p95_ms=0.0)
         groups = [str(row) for row in rows]
         each = fit(vectors[rows], own[rows, model], groups, places_of(vectors[rows]), made)
-        expected.append((*each.expect_all(vectors[test]), each.facts.prior))
-    best_known = np.max([known for _, known, _ in expected], axis=0)
-    quality = [known * right + (1 - known) * (1 - best_known) * prior for right, known, prior in expected]
-    return np.argmax(quality, axis=0)
+        expected.append([each.expect(vector) for vector in vectors[test]])
+    chosen = []
+    for models in zip(*expected, strict=True):
+        known, nearest = max(model.known for model in models), max(model.nearness for model in models)
+        chosen.append(int(np.argmax([model.quality_among(known, nearest) for model in models])))
+    return np.array(chosen)
 
 
 def _read(path: Path) -> list[tuple[str, str]]:

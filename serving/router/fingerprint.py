@@ -6,6 +6,7 @@ all of them, so no record's vector is in it. Fitted in assets/routing/fit.py.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 TENSORS, FACTS = "fingerprint.safetensors", "fingerprint.json"
 SHARPNESS = 20.0  # of nearness: a centre whose cosine is 0.1 smaller counts e⁻² as much
+RIVALRY = 5.0  # of models: one that is 0.1 of cosine farther than another is worth e^-0.5 as much
 SIZE_LIMIT = 16 << 20
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -53,19 +55,22 @@ class Facts(Declared):
 class Expected:
     """Of one model and one prompt. right: the chance of a right answer, if the prompt is of a kind it was judged on.
 
-    known: 1 for such a prompt, 0 for a stranger.
+    known: 1 for such a prompt, 0 for a stranger. nearness: cosine to the nearest of its centres.
     """
 
     right: float
     known: float
+    nearness: float
     prior: float
 
-    def quality_among(self, best_known: float) -> float:
-        """The chance of a right answer beside models of which one knows the prompt to `best_known`.
+    def quality_among(self, best_known: float, nearest: float) -> float:
+        """The chance of a right answer beside models of which one knows the prompt to `best_known`, one is `nearest`.
 
-        A stranger is worth nothing to a model where another knows it; where none does, the priors decide.
+        A prompt is more likely of the kind it lies nearer to. A stranger is worth nothing to a model where another
+        knows it; where none does, the priors decide.
         """
-        return self.known * self.right + (1 - self.known) * (1 - best_known) * self.prior
+        share = math.exp(-RIVALRY * (nearest - self.nearness))
+        return self.known * share * self.right + (1 - self.known) * (1 - best_known) * self.prior
 
 
 @dataclass(frozen=True)
@@ -84,18 +89,19 @@ class Fingerprint:
 
     def expect(self, vector: "Floats") -> Expected:
         """For one prompt's vector [hidden]."""
-        right, known = self.expect_all(vector[None])
-        return Expected(float(right[0]), float(known[0]), self.facts.prior)
+        right, known, nearness = self.expect_all(vector[None])
+        return Expected(float(right[0]), float(known[0]), float(nearness[0]), self.facts.prior)
 
-    def expect_all(self, vectors: "Floats") -> tuple["Floats", "Floats"]:
-        """`right` and `known` of many prompts: vectors [prompts, hidden] → two of [prompts]."""
+    def expect_all(self, vectors: "Floats") -> tuple["Floats", "Floats", "Floats"]:
+        """`right`, `known`, `nearness` of many prompts: vectors [prompts, hidden] → three of [prompts]."""
         import numpy as np
 
         cosines = vectors @ self.centres.T
         least = 1 / (self.facts.rows + 2)
         right = self.bias + vectors @ self.direction + weights(cosines) @ self.local
-        known = (cosines.max(axis=1) - self.facts.far) / (self.facts.near - self.facts.far)
-        return np.clip(right, least, 1 - least), np.clip(known, 0, 1)
+        nearness = cosines.max(axis=1)
+        known = (nearness - self.facts.far) / (self.facts.near - self.facts.far)
+        return np.clip(right, least, 1 - least), np.clip(known, 0, 1), nearness
 
 
 def weights(cosines: "Floats") -> "Floats":

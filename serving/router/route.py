@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from serving.router.fingerprint import Expected, Fingerprint
+from serving.router.fingerprint import Fingerprint
 from serving.router.policy import About, Policy, Tier, Weights
 from serving.router.policy_file import Declaration
 
@@ -83,8 +83,16 @@ def route(
     open_to = sorted((model for model in models if model.name not in refused), key=lambda model: model.name)
     judged = {model.name: model.fingerprint.expect(vector) for model in open_to if model.fingerprint}
     known = max((each.known for each in judged.values()), default=0.0)
+    nearest = max((each.nearness for each in judged.values()), default=0.0)
     ranked = [
-        _ranked(model, judged[model.name], known, rules.weights, declared.routing.about(model.name), region, tier)
+        _ranked(
+            model,
+            judged[model.name].quality_among(known, nearest),
+            rules.weights,
+            declared.routing.about(model.name),
+            region,
+            tier,
+        )
         for model in open_to
     ]
     ranked.sort(key=lambda each: (-each.score, -each.quality, each.name))
@@ -109,14 +117,12 @@ def _refusal(model: LiveModel, rules: Policy, vector: "np.ndarray[Any, Any]") ->
 
 def _ranked(
     model: LiveModel,
-    expected: Expected,
-    known: float,
+    quality: float,
     weights: Weights,
     about: About,
     region: str | None,
     tier: Tier | None,
 ) -> Ranked:
-    quality = expected.quality_among(known)
     seconds = model.fingerprint.facts.p95_ms / 1000 if model.fingerprint else 0.0
     away = region is not None and region not in model.regions
     other = about.tier is not None and tier is not None and about.tier != tier

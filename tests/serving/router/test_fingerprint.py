@@ -22,7 +22,7 @@ def test_it_comes_back_and_the_same_one_gives_the_same_bytes() -> None:
 
 
 def test_what_is_expected_stays_inside_what_the_rows_allow() -> None:
-    right, known = fingerprint(0.7, "acme.intents@1").expect_all(np.stack([HERE, -HERE, 100 * HERE]))
+    right, known, _ = fingerprint(0.7, "acme.intents@1").expect_all(np.stack([HERE, -HERE, 100 * HERE]))
     assert ((right > 0) & (right < 1)).all() and ((known >= 0) & (known <= 1)).all()
 
 

@@ -100,6 +100,14 @@ def test_a_model_that_knows_the_prompt_beats_a_better_one_that_does_not() -> Non
     assert route(ELSEWHERE, offered, declare()).ranked[0].name == "acme/loans"
 
 
+def test_of_two_models_that_both_know_the_prompt_the_nearer_one_is_likelier_meant() -> None:
+    offered = [live("acme/intents", 0.8), live("acme/loans", 0.9, at=7)]
+    between = 0.9 * HERE + 0.7 * ELSEWHERE
+    between /= np.linalg.norm(between)
+    assert route(between, offered, declare()).ranked[0].name == "acme/intents"
+    assert route(between, [offered[0], live("acme/loans", 0.9)], declare()).ranked[0].name == "acme/loans"
+
+
 def test_a_prompt_like_nothing_known_goes_to_the_fallbacks_then_by_prior() -> None:
     stranger = np.eye(8, dtype=np.float32)[4]
     offered = [live("acme/a", 0.9, prior=0.6), live("acme/b", 0.5, prior=0.8), live("acme/c", 0.7, prior=0.7)]
