@@ -1,0 +1,147 @@
+"""Labelled examples without end: templates filled, put together as documents, and spoiled as real ones are.
+
+Everything is drawn from one seed, so the same seed always gives the same examples.
+"""
+
+import random
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from assets.privacy.examples.fill import Filler
+from governance.privacy.examples import Example, Labelled
+
+Piece = tuple[str, str | None]
+
+_CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
+_SLOT = re.compile(r"\{([a-zA-Z]+)\}")
+_SEPARATORS = {"space": " ", "newline": "\n"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of document: `fewest` to `most` of its lines. Held ones judge and are never trained on."""
+
+    name: str
+    fewest: int
+    most: int
+    separator: str
+    held: bool
+    lines: tuple[str, ...]
+
+
+@cache
+def kinds() -> tuple[Kind, ...]:
+    """Every kind of templates.txt."""
+    text = (Path(__file__).parent / "templates.txt").read_text(encoding="utf-8")
+    return tuple(_kind(section) for section in text.split("\n## ")[1:])
+
+
+def _kind(section: str) -> Kind:
+    head, *lines = section.splitlines()
+    name, numbers, separator, *held = head.split()
+    fewest, most = map(int, numbers.split("-"))
+    return Kind(name, fewest, most, _SEPARATORS[separator], bool(held), tuple(line for line in lines if line))
+
+
+def generate(documents: int, seed: int, held: bool = False) -> Iterator[Example]:
+    """So many examples of the kinds that are trained on, or of those held out. Their source is the kind's name."""
+    rng = random.Random(f"{seed} {held}")
+    offered = [kind for kind in kinds() if kind.held == held]
+    weights = [len(kind.lines) + 15 for kind in offered]
+    for number in range(documents):
+        kind = rng.choices(offered, weights)[0]
+        pieces = _spoiled(_document(kind, rng), rng)
+        yield _example(f"{kind.name}-{number}", kind.name, pieces)
+
+
+def manual(pages: int, seed: int) -> Iterator[Example]:
+    """Real English with nobody in it: passages of the manual that comes with Python."""
+    from pydoc_data.topics import topics
+
+    rng = random.Random(seed)
+    passages = [p for name in sorted(topics) for p in re.split(r"\n\s*\n", topics[name]) if len(p) > 60]
+    for number in range(pages):
+        text = rng.choice(passages)
+        text = re.sub(r"\s+", " ", text) if rng.random() < 0.7 else text
+        yield Example(f"manual-{number}", "manual", text[:1500], ())
+
+
+def _document(kind: Kind, rng: random.Random) -> list[Piece]:
+    filler, pieces = Filler(rng), []
+    for number in range(rng.randint(kind.fewest, kind.most)):
+        pieces += [(kind.separator, None)] if number else []
+        pieces += _filled(rng.choice(kind.lines), filler)
+    return pieces
+
+
+def _filled(template: str, filler: Filler) -> Iterator[Piece]:
+    while match := _CHOICE.search(template):
+        chosen = filler.rng.choice(match[1].split("|"))
+        template = template[: match.start()] + chosen + template[match.end() :]
+    at = 0
+    for match in _SLOT.finditer(template.replace("\\n", "\n").replace("\\t", "\t")):
+        yield match.string[at : match.start()], None
+        yield filler.fill(match[1])
+        at = match.end()
+    yield template.replace("\\n", "\n").replace("\\t", "\t")[at:], None
+
+
+def _spoiled(pieces: list[Piece], rng: random.Random) -> list[Piece]:
+    """The document as it may have been typed, scanned or wrapped; most are left as they are."""
+    chance = rng.random()
+    if chance < 0.12:
+        pieces = [(text.lower(), label) for text, label in pieces]
+    elif chance < 0.16:
+        pieces = [(text.upper(), label) for text, label in pieces]
+    elif chance < 0.19:
+        pieces = [(text.title() if label is None else text, label) for text, label in pieces]
+    if rng.random() < 0.25:
+        pieces = [(_plain(text), label) for text, label in pieces]
+    if rng.random() < 0.06:
+        pieces = [(_mistyped(text, rng), label) for text, label in pieces]
+    if rng.random() < 0.03:
+        pieces = [(_scanned(text, rng), label) for text, label in pieces]
+    if rng.random() < 0.05:
+        pieces = [(re.sub(r"[.,;!?]+(?=\s|$)", "", text) if label is None else text, label) for text, label in pieces]
+    if rng.random() < 0.04:
+        pieces = [(_wrapped(text, rng), label) for text, label in pieces]
+    return pieces
+
+
+def _plain(text: str) -> str:
+    """Without accents, as many keyboards give it."""
+    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+
+
+def _mistyped(text: str, rng: random.Random) -> str:
+    at = rng.randrange(len(text)) if text else 0
+    if len(text) < 4 or rng.random() < 0.5 or not text[at].isalpha():
+        return text
+    swapped = text[:at] + text[at + 1 : at + 2] + text[at] + text[at + 2 :]
+    return rng.choice([swapped, text[:at] + text[at + 1 :], text[:at] + text[at] + text[at:]])
+
+
+def _scanned(text: str, rng: random.Random) -> str:
+    """As a scanner misreads it."""
+    seen = {"l": "1", "O": "0", "I": "l", "S": "5", "rn": "m", "m": "rn", "B": "8", "e": "c"}
+    return re.sub("|".join(seen), lambda m: seen[m[0]] if rng.random() < 0.06 else m[0], text)
+
+
+def _wrapped(text: str, rng: random.Random) -> str:
+    """Broken over lines in the middle of names and numbers."""
+    return re.sub(r"[ -]", lambda m: rng.choice(["\n", "-\n" if m[0] == "-" else "\n  "]) if rng.random() < 0.15 else m[0], text)
+
+
+def _example(name: str, source: str, pieces: list[Piece]) -> Example:
+    spans, at = [], 0
+    for text, label in pieces:
+        bare = text.strip()
+        if label and bare:
+            start = at + text.index(bare)
+            spans.append(Labelled(start, start + len(bare), label))
+        at += len(text)
+    return Example(name, source, "".join(text for text, _ in pieces), tuple(spans))
