@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets.audit.assets import audit_log
 from assets.deployment.assets import build_deployment
+from assets.detection.assets import pii_detector
 from assets.evaluation.assets import validation_report
 from assets.ingestion.assets import client_bucket, raw_dataset
 from assets.lifecycle.assets import gc_report, retention_report
@@ -34,6 +35,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             client_bucket,
             raw_dataset,
             normalized_dataset,
+            pii_detector,
             scrubbed_dataset,
             lora_adapter,
             validation_report,

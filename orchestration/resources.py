@@ -60,6 +60,12 @@ def work(_: dg.InitResourceContext) -> Path:
 
 
 @dg.resource
+def examples_dir(_: dg.InitResourceContext) -> Path:
+    """Labelled examples for the PII detector, as JSONL."""
+    return load_settings().examples_dir
+
+
+@dg.resource
 def pages(_: dg.InitResourceContext) -> Pages:
     """Where checks leave pages for people, such as Data Docs."""
     settings = load_settings()
@@ -81,6 +87,7 @@ def build_resources() -> dict[str, Any]:
         "catalogue": catalogue,
         "regions": regions,
         "work": work,
+        "examples_dir": examples_dir,
         "pages": pages,
         "environment": environment_of_run,
         "references": references,

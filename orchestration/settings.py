@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         """Where checks leave pages for people."""
         return self.state_dir / "pages"
 
+    @property
+    def examples_dir(self) -> Path:
+        """Where labelled examples are added that the PII detector learns from beside its own."""
+        return self.state_dir / "labelled"
+
     def company(self) -> Company:
         """What the company declares. Raises governance.tenants.ConfigurationError."""
         return load_company(self.company_file)

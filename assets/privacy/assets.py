@@ -4,8 +4,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.detection.assets import pii_detector
 from assets.line import REFERENCE, building, materialized, releases, table
 from governance.custody.blobs import Ref, fetch_blob
+from governance.custody.keys import trusted_keys
 from governance.custody.records import publish, read_passed
 from governance.custody.store import ObjectStore
 from governance.privacy.pseudonyms import load_tenant_key
@@ -17,6 +19,7 @@ RESIDUE_SAMPLE = 1000
 
 @dg.asset(
     partitions_def=releases,
+    deps=[pii_detector],
     group_name="line",
     kinds={"presidio", "parquet"},
     io_manager_key="references",
@@ -39,26 +42,30 @@ def scrubbed_dataset(
     normalized_dataset: Ref,
 ) -> dg.MaterializeResult:
     """PII out, subject UUIDs in; the same person has the same surrogate within the tenant, and only there."""
+    from assets.detection.reading import reader_now
     from assets.privacy.residue_check import residue_sample
     from assets.privacy.scrub import scrub
 
     with building(context, company, work) as (release, model, folder):
         rows, records = folder / "rows.parquet", folder / "records.parquet"
         fetch_blob(store, read_passed(store, normalized_dataset).files["rows.parquet"], rows)
-        done = scrub(rows, model, load_tenant_key(keys_dir, release.tenant), folder, context.log.info)
+        reader, make = reader_now(store, company, trusted_keys(keys_dir), folder / "detector")
+        context.log.info(f"{reader.name} reads, detector {reader.digest}")
+        done = scrub(rows, model, load_tenant_key(keys_dir, release.tenant), folder, context.log.info, make)
         residue = residue_sample(rows, records, model, RESIDUE_SAMPLE, model.training.seed)
         ref = publish(
             store,
             release,
             "scrubbed_dataset",
-            {"normalized_dataset": normalized_dataset},
+            {"normalized_dataset": normalized_dataset, **({"pii_detector": reader.record} if reader.record else {})},
             {"records.parquet": records},
-            {"records": done.records, "spans": done.spans, "checks": {"no_pii_residue": not residue.residues}},
+            {"records": done.records, "spans": done.spans, "detector": reader.lineage, "checks": {"no_pii_residue": not residue.residues}},
         )
     return materialized(
         ref,
         {
             "records": done.records,
+            "detector": f"{reader.name} {reader.digest}",
             "masked": table({"entity": name, "spans": n} for name, n in sorted(done.spans.items())),
         },
         [

@@ -49,15 +49,22 @@ class Scrubbed:
     spans: dict[str, int]
 
 
-def scrub(rows: Path, model: Model, key: bytes, out: Path, log: Callable[[str], None]) -> Scrubbed:
+def scrub(
+    rows: Path,
+    model: Model,
+    key: bytes,
+    out: Path,
+    log: Callable[[str], None],
+    make: Callable[[], Detector] = build_detector,
+) -> Scrubbed:
     """Write `out/records.parquet`, one record for each row of `rows`, in the same order and byte for byte repeatable.
 
-    Identifiers are found by the detector and by exact search for what the row declares in its identifier columns.
+    Identifiers are found by the detector that `make` gives and by exact search for what the row declares in its identifier columns.
     Nothing is visible under that name before it is complete. Raises ScrubError.
     """
     total = _row_count(rows, model)
     log(f"scrubbing {total:,} rows; loading the detector")
-    detect = build_detector()
+    detect = make()
     masked: Counter[str] = Counter()
     written, since = 0, time.monotonic()
     target, temporary = out / "records.parquet", out / f".records.parquet.{os.getpid()}"

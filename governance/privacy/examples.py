@@ -30,7 +30,10 @@ class ExamplesInvalid(ValueError):
 
 def read_examples(path: Path) -> list[Example]:
     """The examples of a JSONL file of `{id, text, spans: [{start, end, label}]}`. Raises ExamplesInvalid."""
-    return [_parse(line, f"{path.name} line {number}", path.stem) for number, line in enumerate(path.open(encoding="utf-8"), 1)]
+    return [
+        _parse(line, f"{path.name} line {number}", path.stem)
+        for number, line in enumerate(path.open(encoding="utf-8"), 1)
+    ]
 
 
 def _parse(line: str, where: str, source: str) -> Example:

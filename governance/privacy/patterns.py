@@ -146,6 +146,7 @@ ONLINE = (
         r"\b[\w.+-]{1,64}\s?[\[(]\s?at\s?[\])]\s?[\w-]{1,63}",
         r"(?:\s?(?:\.|[\[(]\s?dot\s?[\])])\s?[\w-]{1,63}){1,4}",
     ),
+    _rule("URL", 0.95, r"(?:\bhttps?://|\bwww\.)[^\s<>\"']{3,300}(?<![.,;:!?)\]}])"),
     _rule("IP", 0.95, r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)", check=_ip),
     _rule(
         "IP",
@@ -375,3 +376,4 @@ PEOPLE = (
 )
 
 RULES = (*ONLINE, *NUMBERS, *DATES, *PHONES, *PLACES, *PEOPLE)
+WRITTEN = (*ONLINE, *NUMBERS, *DATES, *PHONES, *PLACES)  # where a tagger reads the names

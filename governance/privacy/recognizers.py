@@ -7,7 +7,7 @@ from presidio_analyzer import LocalRecognizer, RecognizerResult
 from governance.privacy.patterns import RULES, Rule
 
 # Rules of these entities can match a text without any digit; the others are not tried there.
-WITHOUT_DIGITS = frozenset({"EMAIL", "PERSON", "ORGANIZATION", "AGE", "SECRET", "DEVICE"})
+WITHOUT_DIGITS = frozenset({"EMAIL", "PERSON", "ORGANIZATION", "AGE", "SECRET", "DEVICE", "URL"})
 
 
 class RuleRecognizer(LocalRecognizer):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 BATCH = 256
-LAYERS = 2 # of the base
+LAYERS = 2  # of the base
 
 
 class Meaning:

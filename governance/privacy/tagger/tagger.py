@@ -8,13 +8,11 @@ from typing import NamedTuple
 import torch
 from safetensors.torch import load_file
 
+from governance.privacy.released import NETWORK, SETTINGS
 from governance.privacy.spans import Span
 from governance.privacy.tagger.meaning import Meaning
 from governance.privacy.tagger.network import GAP, REACH, WIDTH, Network
 from governance.privacy.tagger.tokens import CLASSES, known_as, tokenize, writing
-
-NETWORK = "network.safetensors"
-SETTINGS = "detector.json"
 
 STREAM = 4096  # tokens that are read at once
 PIECE = 1024  # tokens; a longer text is cut, each piece with what it needs to hear

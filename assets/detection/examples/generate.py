@@ -6,13 +6,14 @@ Everything is drawn from one seed, so the same seed always gives the same exampl
 import random
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from assets.privacy.examples.fill import Filler
+from assets.detection.examples.fill import Filler
 from governance.privacy.examples import Example, Labelled
+from governance.privacy.labels import entity_of
 
 Piece = tuple[str, str | None]
 
@@ -23,13 +24,13 @@ _SEPARATORS = {"space": " ", "newline": "\n"}
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of document: `fewest` to `most` of its lines. Held ones judge and are never trained on."""
+    """A kind of document: `fewest` to `most` of its lines, for one use only: `train`, `develop` or `held`."""
 
     name: str
     fewest: int
     most: int
     separator: str
-    held: bool
+    use: str
     lines: tuple[str, ...]
 
 
@@ -42,20 +43,41 @@ def kinds() -> tuple[Kind, ...]:
 
 def _kind(section: str) -> Kind:
     head, *lines = section.splitlines()
-    name, numbers, separator, *held = head.split()
+    name, numbers, separator, *use = head.split()
     fewest, most = map(int, numbers.split("-"))
-    return Kind(name, fewest, most, _SEPARATORS[separator], bool(held), tuple(line for line in lines if line))
+    return Kind(name, fewest, most, _SEPARATORS[separator], *(use or ["train"]), tuple(line for line in lines if line))
 
 
-def generate(documents: int, seed: int, held: bool = False) -> Iterator[Example]:
-    """So many examples of the kinds that are trained on, or of those held out. Their source is the kind's name."""
-    rng = random.Random(f"{seed} {held}")
-    offered = [kind for kind in kinds() if kind.held == held]
+def generate(documents: int, seed: int, use: str = "train") -> Iterator[Example]:
+    """So many examples of the kinds for this use. Their source is the kind's name."""
+    rng = random.Random(f"{seed} {use}")
+    offered = [kind for kind in kinds() if kind.use == use]
     weights = [len(kind.lines) + 15 for kind in offered]
     for number in range(documents):
         kind = rng.choices(offered, weights)[0]
-        pieces = _spoiled(_document(kind, rng), rng)
-        yield _example(f"{kind.name}-{number}", kind.name, pieces)
+        yield _example(f"{kind.name}-{number}", kind.name, _spoiled(_document(kind, rng), rng))
+
+
+def varied(examples: Iterable[Example], seed: int) -> Iterator[Example]:
+    """The examples with other people, places and organisations in the place of some of theirs."""
+    rng = random.Random(seed)
+    for example in examples:
+        filler, pieces, at = Filler(rng), [], 0
+        for span in sorted(example.spans, key=lambda s: s.start):
+            if span.start >= at:
+                written = example.text[span.start : span.end]
+                pieces += [(example.text[at : span.start], None), (_another(written, span.label, filler), span.label)]
+                at = span.end
+        yield _example(example.id, example.source, [*pieces, (example.text[at:], None)])
+
+
+def _another(written: str, label: str, filler: Filler) -> str:
+    slots = {"PERSON": "full" if " " in written else "first", "LOCATION": "place", "ORGANIZATION": "org"}
+    slot = slots.get(entity_of(label) or "")
+    if slot is None or filler.rng.random() < 0.5 or not written[0].isalpha():
+        return written
+    text, _ = filler.fill(slot)
+    return text.lower() if written.islower() else text.upper() if written.isupper() else text
 
 
 def manual(pages: int, seed: int) -> Iterator[Example]:
@@ -133,7 +155,9 @@ def _scanned(text: str, rng: random.Random) -> str:
 
 def _wrapped(text: str, rng: random.Random) -> str:
     """Broken over lines in the middle of names and numbers."""
-    return re.sub(r"[ -]", lambda m: rng.choice(["\n", "-\n" if m[0] == "-" else "\n  "]) if rng.random() < 0.15 else m[0], text)
+    return re.sub(
+        r"[ -]", lambda m: rng.choice(["\n", "-\n" if m[0] == "-" else "\n  "]) if rng.random() < 0.15 else m[0], text
+    )
 
 
 def _example(name: str, source: str, pieces: list[Piece]) -> Example:

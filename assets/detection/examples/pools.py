@@ -19,7 +19,9 @@ DRAWN = 250  # of each kind, locale by locale
 _CYRILLIC = dict(
     zip(
         map(ord, "абвгдежзийклмнопрстуфхцчшщъыьэюяіїєґ"),
-        "a b v g d e zh z i y k l m n o p r s t u f kh ts ch sh shch _ y _ e yu ya i yi ye g".replace("_", "").split(" "),
+        "a b v g d e zh z i y k l m n o p r s t u f kh ts ch sh shch _ y _ e yu ya i yi ye g".replace("_", "").split(
+            " "
+        ),
         strict=True,
     )
 )
@@ -55,7 +57,10 @@ def english() -> dict[str, list[str]]:
 
     fake = Faker("en_US")
     fake.seed_instance(7)
-    phrases = {kind: sorted({getattr(fake, maker)() for _ in range(600)}) for kind, maker in (("catch", "catch_phrase"), ("bs", "bs"))}
+    phrases = {
+        kind: sorted({getattr(fake, maker)() for _ in range(600)})
+        for kind, maker in (("catch", "catch_phrase"), ("bs", "bs"))
+    }
     return {"word": sorted(set(Lorem.word_list)), "job": sorted(set(Jobs.jobs)), **phrases}
 
 
@@ -75,7 +80,9 @@ def pool(locale: str) -> Pool:
         first, last = (_drawn(fake, name) for name in names)
     if romanized:
         usual = pool("en_US")
-        return Pool(first, last, words()["bigcity"], usual.street, usual.postcode, _drawn(fake, "phone_number"), usual.company)
+        return Pool(
+            first, last, words()["bigcity"], usual.street, usual.postcode, _drawn(fake, "phone_number"), usual.company
+        )
     kinds = ("city", "street_name", "postcode", "phone_number", "company")
     return Pool(first, last, *(_drawn(fake, kind) for kind in kinds))
 
@@ -86,16 +93,80 @@ def singapore(rng: random.Random) -> tuple[str, str]:
     if rng.random() < 0.6:
         return rng.choice(said["sggiven"]), rng.choice(said["sgfamily"])
     if rng.random() < 0.6:
-        return rng.choice(said["malay"]), rng.choice(["bin ", "binte ", "Bte ", "Bin "]) + rng.choice(said["malay"][-6:])
+        return rng.choice(said["malay"]), rng.choice(["bin ", "binte ", "Bte ", "Bin "]) + rng.choice(
+            said["malay"][-6:]
+        )
     people = pool("en_IN")
     return rng.choice(people.first), rng.choice(["s/o ", "d/o ", ""]) + rng.choice(people.last)
 
 
 def invented(rng: random.Random) -> str:
     """A name that nobody bears, so that names are learned by where they stand and not by heart."""
-    heads = "b br c ch d dr f fr g gr h j k kr l m n p r s sh sk st t th tr v w y z sz ng kh".split()
-    hearts = "a e i o u aa ai ee ia ie o ou y ö á é ü".split()
-    tails = "n r s l m t k nd rt sson ski va dze yan vić ova ez ini off ström ng sh th wala nen ek ".split(" ")
+    heads = [
+        "b",
+        "br",
+        "c",
+        "ch",
+        "d",
+        "dr",
+        "f",
+        "fr",
+        "g",
+        "gr",
+        "h",
+        "j",
+        "k",
+        "kr",
+        "l",
+        "m",
+        "n",
+        "p",
+        "r",
+        "s",
+        "sh",
+        "sk",
+        "st",
+        "t",
+        "th",
+        "tr",
+        "v",
+        "w",
+        "y",
+        "z",
+        "sz",
+        "ng",
+        "kh",
+    ]
+    hearts = ["a", "e", "i", "o", "u", "aa", "ai", "ee", "ia", "ie", "o", "ou", "y", "ö", "á", "é", "ü"]
+    tails = [
+        "n",
+        "r",
+        "s",
+        "l",
+        "m",
+        "t",
+        "k",
+        "nd",
+        "rt",
+        "sson",
+        "ski",
+        "va",
+        "dze",
+        "yan",
+        "vić",
+        "ova",
+        "ez",
+        "ini",
+        "off",
+        "ström",
+        "ng",
+        "sh",
+        "th",
+        "wala",
+        "nen",
+        "ek",
+        "",
+    ]
     parts = (rng.choice(heads) + rng.choice(hearts) for _ in range(rng.choice([1, 2, 2, 3])))
     return ("".join(parts) + rng.choice(tails)).capitalize()
 

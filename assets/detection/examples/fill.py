@@ -5,7 +5,7 @@ import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from assets.privacy.examples.pools import LOCALES, Pool, english, invented, pool, singapore, words
+from assets.detection.examples.pools import LOCALES, Pool, english, invented, pool, singapore, words
 
 Filled = tuple[str, str | None]
 
@@ -73,7 +73,11 @@ def _full(f: Filler) -> str:
         return f"{first} {f.rng.choice(f.pool().first)} {last}"
     if chance < 0.2 and f.locale in ("hu_HU", "vi_VN", "zh_CN", "en_IN"):
         return f"{last} {first}"
-    return f"{first} {last}" if chance < 0.97 else f"{first} {f.pick('van', 'de', 'von', 'al', 'della', 'O’', 'Mc')} {last}"
+    return (
+        f"{first} {last}"
+        if chance < 0.97
+        else f"{first} {f.pick('van', 'de', 'von', 'al', 'della', 'O’', 'Mc')} {last}"
+    )
 
 
 def _name(f: Filler) -> str:
@@ -87,7 +91,12 @@ def _listed(f: Filler) -> str:
 
 def _initialled(f: Filler) -> str:
     initial = f.rng.choice(string.ascii_uppercase)
-    return f.pick(f"{initial}. {_last(f)}", f"{_first(f)} {initial}.", f"{initial}.{_first(f)[0]}. {_last(f)}", f"{initial} {_last(f)}")
+    return f.pick(
+        f"{initial}. {_last(f)}",
+        f"{_first(f)} {initial}.",
+        f"{initial}.{_first(f)[0]}. {_last(f)}",
+        f"{initial} {_last(f)}",
+    )
 
 
 def _lowername(f: Filler) -> str:
@@ -96,11 +105,22 @@ def _lowername(f: Filler) -> str:
 
 def _username(f: Filler) -> str:
     first, last = _ascii(_first(f)), _ascii(_last(f))
-    return f.pick(f"{first[0]}{last}", f"{first}.{last}", f"{first}_{last}{f.digits('##')}", f"{first}{f.digits('##')}", f"{last}{first[0]}{f.digits('#')}")
+    return f.pick(
+        f"{first[0]}{last}",
+        f"{first}.{last}",
+        f"{first}_{last}{f.digits('##')}",
+        f"{first}{f.digits('##')}",
+        f"{last}{first[0]}{f.digits('#')}",
+    )
 
 
 def _handle(f: Filler) -> str:
-    return f.pick(_username(f), _username(f).title(), f"{_ascii(f.fill('food')[0])}{_ascii(f.fill('verb')[0])}{f.digits('#')}", f"The{_ascii(_first(f)).title()}")
+    return f.pick(
+        _username(f),
+        _username(f).title(),
+        f"{_ascii(f.fill('food')[0])}{_ascii(f.fill('verb')[0])}{f.digits('#')}",
+        f"The{_ascii(_first(f)).title()}",
+    )
 
 
 def _ascii(text: str) -> str:
@@ -110,12 +130,28 @@ def _ascii(text: str) -> str:
 
 
 def _email(f: Filler) -> str:
-    domain = f.pick("gmail.com", "yahoo.co.uk", "web.de", "outlook.com", "example.org", f"{_ascii(_last(f))}.com", f"mail.{_ascii(_last(f))}.co.in", "nhs.net", "proton.me")
+    domain = f.pick(
+        "gmail.com",
+        "yahoo.co.uk",
+        "web.de",
+        "outlook.com",
+        "example.org",
+        f"{_ascii(_last(f))}.com",
+        f"mail.{_ascii(_last(f))}.co.in",
+        "nhs.net",
+        "proton.me",
+    )
     return f"{_username(f)}@{domain}"
 
 
 def _city(f: Filler) -> str:
-    return f.rng.choice(words()["bigcity"]) if f.rng.random() < 0.25 else invented(f.rng) if f.rng.random() < 0.06 else f.rng.choice(f.pool().city)
+    return (
+        f.rng.choice(words()["bigcity"])
+        if f.rng.random() < 0.25
+        else invented(f.rng)
+        if f.rng.random() < 0.06
+        else f.rng.choice(f.pool().city)
+    )
 
 
 def _street(f: Filler) -> str:
@@ -133,7 +169,9 @@ def _street(f: Filler) -> str:
 
 
 def _unit(f: Filler) -> str:
-    return f.pick("Apt. ", "Apt ", "Suite ", "Unit ", "Flat ", "#", "Ste ", "Room ", "apt. ") + f.digits(f.pick("^", "^#", "^##", "#?"))
+    return f.pick("Apt. ", "Apt ", "Suite ", "Unit ", "Flat ", "#", "Ste ", "Room ", "apt. ") + f.digits(
+        f.pick("^", "^#", "^##", "#?")
+    )
 
 
 def _address(f: Filler) -> str:
@@ -142,13 +180,28 @@ def _address(f: Filler) -> str:
     if chance < 0.06:
         return f"{f.pick('Blk', 'Block', '')} {f.digits('^##')} {f.pick('Ang Mo Kio Ave', 'Bedok North St', 'Jurong West St', 'Toa Payoh Lor', 'Tampines St')} {f.digits('^#')} #{f.digits('##-###')} Singapore {f.digits('######')}".strip()
     if chance < 0.1:
-        return f.pick(f"PSC {f.digits('####')}, Box {f.digits('####')}, APO AE {f.digits('#####')}", f"PO Box {f.digits('^###')}, {city}", f"USS {_last(f)}\nFPO AP {f.digits('#####')}")
+        return f.pick(
+            f"PSC {f.digits('####')}, Box {f.digits('####')}, APO AE {f.digits('#####')}",
+            f"PO Box {f.digits('^###')}, {city}",
+            f"USS {_last(f)}\nFPO AP {f.digits('#####')}",
+        )
     if chance < 0.16:
         return f"{f.pick('Flat No', 'H. No.', 'Door No', 'Plot')} {f.digits('^##')}, {f.rng.choice(people.street)}, {f.pick('Near ' + f.fill('landmark')[0], _last(f) + ' Nagar', 'Sector ' + f.digits('^#'))}, {city} {f.pick('-', '')}{f.digits('^#####')}"
     sep = f.rng.choices([", ", "\n", " ", "\n ", ",\n"], [60, 15, 8, 8, 9])[0]
     unit = sep + _unit(f) if f.rng.random() < 0.3 else ""
     state = f.digits("??") if f.rng.random() < 0.5 else f.fill("state")[0]
-    tail = f.pick(f"{postcode} {city}", f"{city}, {state} {postcode}", f"{city} {postcode}", f"{city}{sep}{postcode}", f"{city}, {state}", city, f"{city}{sep}{f.fill('country')[0]} {postcode}", f"{city}{sep}{state}{sep}{f.fill('country')[0]}", "", "")
+    tail = f.pick(
+        f"{postcode} {city}",
+        f"{city}, {state} {postcode}",
+        f"{city} {postcode}",
+        f"{city}{sep}{postcode}",
+        f"{city}, {state}",
+        city,
+        f"{city}{sep}{f.fill('country')[0]} {postcode}",
+        f"{city}{sep}{state}{sep}{f.fill('country')[0]}",
+        "",
+        "",
+    )
     return street + unit + (sep + tail if tail else "")
 
 
@@ -165,18 +218,37 @@ def _organization(f: Filler) -> str:
     if chance < 0.62:
         return f"{_last(f)} {f.pick('&', 'and')} {f.pick('Sons', 'Co.', 'Partners', _last(f), 'Daughters')}"
     if chance < 0.7:
-        return f"University of {_city(f)}" if f.rng.random() < 0.4 else f"{f.pick('Bank of', 'City of', 'Friends of', 'Institute of', 'Museum of')} {_city(f)}"
+        return (
+            f"University of {_city(f)}"
+            if f.rng.random() < 0.4
+            else f"{f.pick('Bank of', 'City of', 'Friends of', 'Institute of', 'Museum of')} {_city(f)}"
+        )
     if chance < 0.76:
         return f"{_city(f)} {f.pick('Tigers', 'United', 'City', 'Rangers', 'Eagles', 'Warriors', 'Giants', 'Wolves', 'Dynamo', 'Knights', 'Sharks')}"
     if chance < 0.82:
         return f"The {f.pick(_last(f), f.fill('orgword')[0])} {f.pick('Band', 'Brothers', 'Foundation', 'Project', 'Gazette', 'Times', 'Herald', 'Trio', 'Group')}"
     if chance < 0.92:  # what a young company is called
-        return f.pick(f.fill("orgword")[0] + f.pick("ly", "ify", "hub", "io", "x", "Tech", "Labs", "Health", "Pay", "Soft"), invented(f.rng) + f.pick("", " AI", "ix", "on", " Inc", ".com", " GmbH"), f"{f.pick('My', 'i', 'Open', 'e', 'Data')}{f.fill('orgword')[0]}")
+        return f.pick(
+            f.fill("orgword")[0] + f.pick("ly", "ify", "hub", "io", "x", "Tech", "Labs", "Health", "Pay", "Soft"),
+            invented(f.rng) + f.pick("", " AI", "ix", "on", " Inc", ".com", " GmbH"),
+            f"{f.pick('My', 'i', 'Open', 'e', 'Data')}{f.fill('orgword')[0]}",
+        )
     return f"{_last(f)} {f.pick('Inc.', 'Ltd', 'LLC', 'GmbH', 'AG', 'Pvt. Ltd.', 'Pte Ltd', 'PLC', 'S.A.', 'B.V.', 'Oy', 'AB', 'Kft.', 's.r.o.')}"
 
 
 def _hospital(f: Filler) -> str:
-    lead = f.pick(f"St. {_first(f)}'s", f"{_city(f)}", f"{_last(f)}", f.fill("orgword")[0], f"{_city(f)} {f.fill('orgword')[0]}", "Mount Sinai", "Mercy", "Apollo", "Charité", "KK Women's and")
+    lead = f.pick(
+        f"St. {_first(f)}'s",
+        f"{_city(f)}",
+        f"{_last(f)}",
+        f.fill("orgword")[0],
+        f"{_city(f)} {f.fill('orgword')[0]}",
+        "Mount Sinai",
+        "Mercy",
+        "Apollo",
+        "Charité",
+        "KK Women's and",
+    )
     return f"{lead} {f.fill('caretail')[0]}"
 
 
@@ -184,7 +256,7 @@ def _date(f: Filler, oldest: int = 1995, newest: int = 2026) -> str:
     rng = f.rng
     year, month, day = rng.randint(oldest, newest), rng.randint(1, 12), rng.randint(1, 28)
     name = _MONTHS[month - 1]
-    nth = f"{day}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(day if day < 20 else day % 10, 'th')}"
+    nth = f"{day}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(day if day < 20 else day % 10, 'th') }"
     return f.pick(
         f"{year}-{month:02}-{day:02}", f"{month:02}/{day:02}/{year}", f"{month}/{day}/{year}", f"{day}/{month}/{year % 100:02}",
         f"{day:02}.{month:02}.{year}", f"{day} {name} {year}", f"{name} {day}, {year}", f"{name[:3]} {day}, {year}",
@@ -196,12 +268,21 @@ def _date(f: Filler, oldest: int = 1995, newest: int = 2026) -> str:
 def _iso(f: Filler) -> str:
     rng = f.rng
     day = f"{rng.randint(2015, 2026)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
-    return day + f.pick("T", " ") + _time(f, "%s:##") + f.pick("", ".###Z", "Z", ",###", "+00:00").replace("###", f.digits("###"))
+    return (
+        day
+        + f.pick("T", " ")
+        + _time(f, "%s:##")
+        + f.pick("", ".###Z", "Z", ",###", "+00:00").replace("###", f.digits("###"))
+    )
 
 
 def _time(f: Filler, form: str = "%s") -> str:
     clock = f"{f.rng.randint(0, 23):02}:{f.rng.randint(0, 59):02}"
-    return f.digits(form % clock) if form != "%s" else f.pick(clock, clock, f"{f.rng.randint(1, 12)} {f.pick('am', 'pm', 'a.m.', 'PM')}", f"{clock} hrs")
+    return (
+        f.digits(form % clock)
+        if form != "%s"
+        else f.pick(clock, clock, f"{f.rng.randint(1, 12)} {f.pick('am', 'pm', 'a.m.', 'PM')}", f"{clock} hrs")
+    )
 
 
 def _form(*patterns: str) -> Callable[[Filler], str]:
@@ -209,7 +290,17 @@ def _form(*patterns: str) -> Callable[[Filler], str]:
 
 
 def _number(f: Filler) -> str:
-    return str(f.rng.choice([f.rng.randint(1, 9), f.rng.randint(1, 12), f.rng.randint(10, 100), f.rng.randint(100, 1000), f.rng.randint(1000, 9999)]))
+    return str(
+        f.rng.choice(
+            [
+                f.rng.randint(1, 9),
+                f.rng.randint(1, 12),
+                f.rng.randint(10, 100),
+                f.rng.randint(100, 1000),
+                f.rng.randint(1000, 9999),
+            ]
+        )
+    )
 
 
 def _phone(f: Filler) -> str:
@@ -238,7 +329,18 @@ def _lower(make: Callable[[Filler], str]) -> Callable[[Filler], str]:
 def _title(f: Filler) -> str:
     """Of a film, a book or a song."""
     one, two = (f.rng.choice(english()["word"]).capitalize() for _ in range(2))
-    return f.pick(f.fill("work")[0], f"The {one}", f"{one} {two}", f"The {one} of {two}", f"My {one}", f"{one} and {two}", one, f"A {one} in the {two}", f"{invented(f.rng)}", f"The {invented(f.rng)} {one}")
+    return f.pick(
+        f.fill("work")[0],
+        f"The {one}",
+        f"{one} {two}",
+        f"The {one} of {two}",
+        f"My {one}",
+        f"{one} and {two}",
+        one,
+        f"A {one} in the {two}",
+        f"{invented(f.rng)}",
+        f"The {invented(f.rng)} {one}",
+    )
 
 
 _MAKERS: dict[str, tuple[str | None, Callable[[Filler], str]]] = {
