@@ -7,6 +7,7 @@ one-by-one plumbing does not.
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ from governance.privacy.spans import Detector, Span, merge
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
 
+REMEMBERED = 20_000  # answers that are kept
+LONGEST_REMEMBERED = 500  # characters; longer texts seldom come twice
+
+# The time at the beginning of a line of a log.
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\s+")
+# Zero-width spaces and joiners, marks of direction, soft hyphens.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _NAME_WORD = re.compile(r"[^\W_]+(?:['’.](?!s\b)[^\W_]+)*")
 
 NameReader = Callable[[Sequence[str], Sequence[Sequence[Span]]], list[list[Span]]]
@@ -64,16 +72,60 @@ def build_detector(
         spans = (Span(r.start, r.end, r.entity_type, r.score, by) for r, by in zip(found, makers, strict=True))
         return merge(text, spans)
 
+    def answer(texts: Sequence[str]) -> list[list[Span]]:
+        seen = [_visible(text) for text in texts]
+        found = answer_seen([text for text, _ in seen])
+        return [_on_original(spans, offsets) for spans, (_, offsets) in zip(found, seen, strict=True)]
+
+    def answer_seen(texts: Sequence[str]) -> list[list[Span]]:
+        ruled = [by_rules(text) for text in texts]
+        named = read(texts, ruled)
+        both = zip(texts, ruled, named, strict=True)
+        return [_with_echoes(text, merge(text, [*spans, *names])) for text, spans, names in both]
+
+    return _answered_once(answer)
+
+
+def _answered_once(answer: Detector) -> Detector:
+    """`answer`, asked once for what is repeated: texts, and lines that differ in the time they were written only.
+
+    Such a time stands apart: what follows it is read as a text of its own. What is remembered is bounded.
+    """
+    remembered: dict[str, list[Span]] = {}
+
     def detect(texts: Sequence[str]) -> list[list[Span]]:
-        ruled = {text: by_rules(text) for text in dict.fromkeys(texts)}  # a repeated text is answered once
-        named = read(list(ruled), list(ruled.values()))
-        together = (
-            (text, merge(text, [*spans, *names])) for (text, spans), names in zip(ruled.items(), named, strict=True)
-        )
-        answers = {text: _with_echoes(text, spans) for text, spans in together}
-        return [answers[text] for text in texts]
+        stamps = [match.end() if (match := _STAMP.match(text)) else 0 for text in texts]
+        bodies = [text[stamp:] for text, stamp in zip(texts, stamps, strict=True)]
+        known = {body: remembered[body] for body in set(bodies) if body in remembered}
+        new = [body for body in dict.fromkeys(bodies) if body not in known]
+        known.update(zip(new, answer(new), strict=True))
+        if len(remembered) + len(new) > REMEMBERED:
+            remembered.clear()
+        remembered.update((body, known[body]) for body in new[:REMEMBERED] if len(body) <= LONGEST_REMEMBERED)
+        return [_behind(stamp, text, known[body]) for text, stamp, body in zip(texts, stamps, bodies, strict=True)]
 
     return detect
+
+
+def _visible(text: str) -> tuple[str, list[int] | None]:
+    """The text as a reader sees it, and where each of its characters stood; None where nothing was invisible."""
+    if text.isascii() or not _INVISIBLE.search(text):
+        return text, None
+    offsets = [i for i, c in enumerate(text) if not _INVISIBLE.match(c)]
+    return "".join([text[i] for i in offsets]), offsets
+
+
+def _on_original(spans: list[Span], offsets: list[int] | None) -> list[Span]:
+    if offsets is None:
+        return spans
+    return [replace(span, start=offsets[span.start], end=offsets[span.end - 1] + 1) for span in spans]
+
+
+def _behind(stamp: int, text: str, spans: list[Span]) -> list[Span]:
+    if not stamp:
+        return list(spans)
+    written = Span(0, len(text[:stamp].rstrip()), "DATE", 0.8, "rules")
+    return [written, *(replace(span, start=span.start + stamp, end=span.end + stamp) for span in spans)]
 
 
 def _with_echoes(text: str, spans: list[Span]) -> list[Span]:

@@ -15,12 +15,16 @@ Check = Callable[[str], float | None]
 
 
 class Rule(NamedTuple):
-    """`check` scores what was found, None refuses it; a group named `v` narrows the find to the identifier itself."""
+    """`check` scores what was found, None refuses it; a group named `v` narrows the find to the identifier itself.
+
+    Where `cues` are given a match holds one of them, in small letters: a text without any need not be searched.
+    """
 
     entity: str
     score: float
     regex: re.Pattern[str]
     check: Check | None
+    cues: tuple[str, ...] = ()
 
 
 def digits_of(text: str) -> str:
@@ -134,19 +138,22 @@ _ROLE = (
 )
 
 
-def _rule(entity: str, score: float, *regex: str, check: Check | None = None, case: bool = False) -> Rule:
-    return Rule(entity, score, re.compile("".join(regex), 0 if case else re.IGNORECASE), check)
+def _rule(
+    entity: str, score: float, *regex: str, check: Check | None = None, case: bool = False, cues: str = ""
+) -> Rule:
+    return Rule(entity, score, re.compile("".join(regex), 0 if case else re.IGNORECASE), check, tuple(cues.split()))
 
 
 ONLINE = (
-    _rule("EMAIL", 1.0, r"(?<![\w.+%'-])[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+"),
+    _rule("EMAIL", 1.0, r"(?<![\w.+%'-])[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+", cues="@"),
     _rule(
         "EMAIL",
         0.9,
         r"\b[\w.+-]{1,64}\s?[\[(]\s?at\s?[\])]\s?[\w-]{1,63}",
         r"(?:\s?(?:\.|[\[(]\s?dot\s?[\])])\s?[\w-]{1,63}){1,4}",
+        cues="[ (",
     ),
-    _rule("URL", 0.95, r"(?:\bhttps?://|\bwww\.)[^\s<>\"']{3,300}(?<![.,;:!?)\]}])"),
+    _rule("URL", 0.95, r"(?:\bhttps?://|\bwww\.)[^\s<>\"']{3,300}(?<![.,;:!?)\]}])", cues="http www."),
     _rule("IP", 0.95, r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)", check=_ip),
     _rule(
         "IP",
@@ -155,24 +162,31 @@ ONLINE = (
         check=_ip,
     ),
     _rule("DEVICE", 0.9, rf"(?<![\w:])(?:[0-9a-f]{{2}}[:{_DASH}]){{5}}[0-9a-f]{{2}}(?![\w:])"),
-    _rule("SECRET", 0.9, r"\beyJ[\w-]{8,}(?:\.[\w-]{4,}){0,2}|\bAKIA[A-Z0-9]{12,20}\b", case=True),
-    _rule("SECRET", 0.9, r"\b(?:sk|pk|ghp|gho|xox[abp]|glpat)[_-](?=\w{0,40}\d)\w{12,}", case=True),
+    _rule("SECRET", 0.9, r"\beyJ[\w-]{8,}(?:\.[\w-]{4,}){0,2}|\bAKIA[A-Z0-9]{12,20}\b", case=True, cues="eyj akia"),
+    _rule(
+        "SECRET",
+        0.9,
+        r"\b(?:sk|pk|ghp|gho|xox[abp]|glpat)[_-](?=\w{0,40}\d)\w{12,}",
+        case=True,
+        cues="sk pk gh xox glpat",
+    ),
 )
 
 NUMBERS = (
     _rule("SSN", 0.9, rf"(?<![\w{_DASH}])\d{{3}}[\s{_DASH}]\d{{2}}[\s{_DASH}]\d{{4}}(?![\w{_DASH}])"),
-    _rule("SSN", 0.95, rf"\b(?:ssn|social\ssecurity){_IS}(?P<v>\d[\d\s{_DASH}]{{2,12}}\d)\b"),
+    _rule("SSN", 0.95, rf"\b(?:ssn|social\ssecurity){_IS}(?P<v>\d[\d\s{_DASH}]{{2,12}}\d)\b", cues="ssn social"),
     _rule("CARD", 0.6, rf"(?<![\w.])\d(?:[\s{_DASH}]?\d){{12,18}}(?!\w)", check=_card),
     _rule("IBAN", 0.6, r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?[A-Z0-9]{1,3})?\b", check=_iban, case=True),
     _rule("IBAN", 0.6, r"\b[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}\b", check=_iban),
-    _rule("MRN", 0.95, rf"\bmrn[\s:#{_DASH}]{{0,3}}\d(?:[{_DASH}]?[A-Z0-9]){{3,19}}\b"),
+    _rule("MRN", 0.95, rf"\bmrn[\s:#{_DASH}]{{0,3}}\d(?:[{_DASH}]?[A-Z0-9]){{3,19}}\b", cues="mrn"),
     _rule(
         "MRN",
         0.9,
         r"\b(?:mrn|nhs|uhid|(?:medical|hospital|health|chart|patient|pt)\s?(?:record|file|chart)?)",
         rf"{_IS}(?P<v>{_CODE})\b",
+        cues="mrn nhs uhid medical hospital health chart patient pt",
     ),
-    _rule("MRN", 0.9, r"\bnhs\D{0,12}(?P<v>\d{3}\s\d{3}\s\d{4})\b"),
+    _rule("MRN", 0.9, r"\bnhs\D{0,12}(?P<v>\d{3}\s\d{3}\s\d{4})\b", cues="nhs"),
     _rule(
         "ACCOUNT",
         0.85,
@@ -180,6 +194,7 @@ NUMBERS = (
         r"licen[cs]e|national|routing|sort\scode|tax|vat|npi|dea|claim|aadhaar|pan|nric|card|iban|bic|swift|user|",
         rf"reference){_IS}(?P<v>{_CODE})\b",
         check=_digits(4, 34, 0.85),
+        cues="account acc a/c policy member insurance subscriber customer employee staff passport visa licen national routing sort tax vat npi dea claim aadhaar pan nric card iban bic swift user reference",
     ),
     _rule(
         "ACCOUNT",
@@ -200,6 +215,7 @@ DATES = (
         0.95,
         r"\b(?:dob|d\.o\.b\.?|date\sof\sbirth|birth\s?da(?:te|y)|born)",
         rf"(?:\s(?:is|was|on|in))?[\s:=(,\"{_DASH}]{{0,4}}(?P<v>{_DATE})",
+        cues="dob d.o.b birth born",
     ),
     _rule("DATE", 0.8, rf"(?<![\w.{_DASH}])(?P<v>{_DATE})"),
     _rule(
@@ -207,17 +223,20 @@ DATES = (
         0.6,
         r"\b(?:on|arrived|admitted|seen|since|from|until|till|before|after|dated?)\s(?P<v>[01]?\d/[0-3]?\d|[0-3]?\d\.[01]?\d\.)",
         r"(?![\w/%])",
+        cues="on arrived admitted seen since from until till before after date",
     ),
     _rule(
         "AGE",
         0.9,
         rf"(?<![\w.,/])(?P<v>9\d|1[0-2]\d)(?=[\s{_DASH}]?(?:years?|yrs?|y\.?/?o\b|yo\b)",
         rf"(?![\s{_DASH}](?:ago|later|warranty)))",
+        cues="year yr yo y/o y.o yo",
     ),
     _rule(
         "AGE",
         0.9,
         r"\b(?:age|aged|turn(?:s|ed|ing)?)(?:\s(?:is|of))?[\s:=]{0,3}(?P<v>9\d|1[0-2]\d)(?![\w.,%]\d|\w|\s?%)",
+        cues="age turn",
     ),
     _rule(
         "AGE",
@@ -231,6 +250,7 @@ DATES = (
         0.9,
         rf"\b(?P<v>ninety(?:[\s{_DASH}](?:one|two|three|four|five|six|seven|eight|nine))?",
         rf"|(?:one|a)\shundred(?:\sand\s\w{{3,9}})?)(?=[\s{_DASH}]years?[\s{_DASH}]old)",
+        cues="ninety hundred",
     ),
 )
 
@@ -269,6 +289,7 @@ PHONES = (
         rf"\b(?:phone|tel|telephone|mobile|cell|fax|call|ph|whatsapp){_IS}(?:(?:me|us|him|her|them)\s)?(?:(?:on|at)\s)?",
         rf"(?P<v>[+(]?\d[\d\s().{_DASH}]{{5,18}}\d)",
         check=_digits(7, 15, 0.85),
+        cues="phone tel mobile cell fax call ph whatsapp",
     ),
 )
 
@@ -292,12 +313,14 @@ PLACES = (
         r"(?<![\w.,])\d{1,6}\s[^.!?\n]{3,60}?,?\s{1,3}(?:[Aa]pt|[Ss]uite|[Uu]nit)\.?\s\d{1,5}",
         rf"(?:{_TOWN}(?:,?\s{{1,3}}{_WORD}(?: {_WORD}){{0,2}}(?:,?\s\d{{4,6}})?)?)?",
         case=True,
+        cues="apt suite unit",
     ),
     _rule(
         "ADDRESS",
         0.7,
         r"\b(?:address|lives?\s(?:at|on)|resid(?:es|ing)\s(?:at|on))(?:\sis)?\s?[:\s]\s{0,3}",
         r"(?P<v>(?=[^.?!\n]{0,60}\d)[^.?!\n;]{6,90})",
+        cues="address live resid",
     ),
     _rule(
         "ADDRESS",
@@ -325,18 +348,21 @@ PLACES = (
         r"\bp\.?\s?o\.?\sbox\s\d{1,6}\b|\b(?:apt|flat|apartment)\.?\s(?:no\.?\s)?#?\d{1,5}\b|",
         r"\b(?:blk|block)\s\d{1,4}[A-Z]?\b|\bSingapore\s\d{6}\b|(?<!\w)#\d{2}-\d{2,4}\b|",
         r"\b(?:psc|unit|cmr)\s\d{1,5},?\sbox\s\d{1,5}(?:[,\s]{1,3}[AFD]PO\sA[APE]\s\d{5})?",
+        cues="box apt flat apartment blk block singapore # psc unit cmr",
     ),
     _rule(
         "ADDRESS",
         0.8,
         r"\b(?:zip|postal|post)(?:\s?code)?\W{1,3}(?:is\s)?",
         r"(?P<v>(?=[A-Z\s-]{0,4}\d)[A-Z0-9]{2,5}(?:[\s-]?[A-Z0-9]{2,4})?)\b",
+        cues="zip post",
     ),
     _rule(
         "ORGANIZATION",
         0.8,
         rf"\b(?:{_WORD} (?:(?:of|and|the|for|&) ){{0,2}}){{1,4}}{_CARE}(?: of (?:the )?{_WORD}(?: {_WORD})?)?",
         case=True,
+        cues="hospital clinic infirmary hospice medical health nursing care pharmacy sanatorium surgical klinikum krankenhaus",
     ),
 )
 

@@ -27,7 +27,9 @@ class RuleRecognizer(LocalRecognizer):
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[RecognizerResult]:
         rules = self.rules if any(c.isdecimal() for c in text) else self.always
-        return [result for rule in rules for result in self._apply(rule, text)]
+        low = text.lower()
+        tried = (rule for rule in rules if not rule.cues or any(cue in low for cue in rule.cues))
+        return [result for rule in tried for result in self._apply(rule, text)]
 
     def _apply(self, rule: Rule, text: str) -> Iterator[RecognizerResult]:
         group = "v" if "v" in rule.regex.groupindex else 0

@@ -1,4 +1,4 @@
-"""The released detector: where it lies, how it is checked before it reads a word, and the digest that says which it was.
+"""The released detector: where it lies, how it is checked before it reads, and the digest that says which it was.
 
 Its record is one of the line's, of the release `detector.pii@N`. Its files are signed with the key `detector`, and a
 signed statement says that its gate passed. Where none was released the rules and spaCy's small model read.

@@ -43,9 +43,10 @@ def kinds() -> tuple[Kind, ...]:
 
 def _kind(section: str) -> Kind:
     head, *lines = section.splitlines()
-    name, numbers, separator, *use = head.split()
+    name, numbers, separator, *other = head.split()
     fewest, most = map(int, numbers.split("-"))
-    return Kind(name, fewest, most, _SEPARATORS[separator], *(use or ["train"]), tuple(line for line in lines if line))
+    use = other[0] if other else "train"
+    return Kind(name, fewest, most, _SEPARATORS[separator], use, tuple(line for line in lines if line))
 
 
 def generate(documents: int, seed: int, use: str = "train") -> Iterator[Example]:
@@ -62,7 +63,8 @@ def varied(examples: Iterable[Example], seed: int) -> Iterator[Example]:
     """The examples with other people, places and organisations in the place of some of theirs."""
     rng = random.Random(seed)
     for example in examples:
-        filler, pieces, at = Filler(rng), [], 0
+        filler, at = Filler(rng), 0
+        pieces: list[Piece] = []
         for span in sorted(example.spans, key=lambda s: s.start):
             if span.start >= at:
                 written = example.text[span.start : span.end]
@@ -93,7 +95,8 @@ def manual(pages: int, seed: int) -> Iterator[Example]:
 
 
 def _document(kind: Kind, rng: random.Random) -> list[Piece]:
-    filler, pieces = Filler(rng), []
+    filler = Filler(rng)
+    pieces: list[Piece] = []
     for number in range(rng.randint(kind.fewest, kind.most)):
         pieces += [(kind.separator, None)] if number else []
         pieces += _filled(rng.choice(kind.lines), filler)

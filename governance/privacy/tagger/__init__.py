@@ -1,1 +1,1 @@
-"""The learned part of the detector: each word's own vector, once a word, and a small convolution over its neighbours."""
+"""The learned part of the detector: a word's own vector, made once a word, and convolutions over its neighbours."""

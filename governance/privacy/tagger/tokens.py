@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Sequence
+from bisect import bisect
 from typing import NamedTuple
 
 # What a token can be part of. O is nobody's.
@@ -11,7 +11,7 @@ CLASSES = (
     *("ID", "PHONE", "EMAIL", "URL", "IP"),
 )  # fmt: skip
 BUCKETS = 8192  # of hashed beginnings and ends
-SHAPES = 64
+SHAPES = 82
 GAPS = 4  # before a token: nothing, a space, a line's end, a paragraph's
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’](?![sS]\b)[^\W\d_]+)*|\d+|[^\w\s]|_")
@@ -58,16 +58,11 @@ def _bucket(text: str) -> int:
 
 
 def _shape(word: str) -> int:
+    """Below SHAPES: of figures their number, of letters their case, their number and whether any is accented."""
     if word[:1].isdecimal():
         return min(len(word), 20)
     if not word[:1].isalpha():
         return 21
-    case = (
-        0 if word.islower() else 1 if word.istitle() else 2 if word.isupper() else 3 if word[0].isupper() else 4
-    )  # fmt: skip
-    length = min(len(word), 3) if len(word) < 4 else 4 if len(word) < 6 else 5 if len(word) < 9 else 6
-    return 22 + case * 7 + length - 1 + (0 if word.isascii() else 0)
-
-
-def words_of(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
-    return [text[start:end] for start, end in spans]
+    cases = (word.islower(), word.istitle(), word.isupper(), word[0].isupper(), True)
+    length = bisect((1, 2, 3, 5, 8), len(word) - 1)
+    return 22 + cases.index(True) * 6 + length + (0 if word.isascii() else 30)
