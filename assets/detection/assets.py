@@ -1,4 +1,4 @@
-"""pii_detector: what finds people in text, trained and judged from nothing, signed. A new one makes scrubbed data stale."""
+"""pii_detector: what finds people in text; trained, judged, signed. A new one makes scrubbed data stale."""
 
 from dataclasses import asdict
 from pathlib import Path

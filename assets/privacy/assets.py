@@ -59,7 +59,12 @@ def scrubbed_dataset(
             "scrubbed_dataset",
             {"normalized_dataset": normalized_dataset, **({"pii_detector": reader.record} if reader.record else {})},
             {"records.parquet": records},
-            {"records": done.records, "spans": done.spans, "detector": reader.lineage, "checks": {"no_pii_residue": not residue.residues}},
+            {
+                "records": done.records,
+                "spans": done.spans,
+                "detector": reader.lineage,
+                "checks": {"no_pii_residue": not residue.residues},
+            },
         )
     return materialized(
         ref,

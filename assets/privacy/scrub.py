@@ -59,8 +59,8 @@ def scrub(
 ) -> Scrubbed:
     """Write `out/records.parquet`, one record for each row of `rows`, in the same order and byte for byte repeatable.
 
-    Identifiers are found by the detector that `make` gives and by exact search for what the row declares in its identifier columns.
-    Nothing is visible under that name before it is complete. Raises ScrubError.
+    Identifiers are found by the detector that `make` gives and by exact search for what the row declares in its
+    identifier columns. Nothing is visible under that name before it is complete. Raises ScrubError.
     """
     total = _row_count(rows, model)
     log(f"scrubbing {total:,} rows; loading the detector")

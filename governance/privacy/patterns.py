@@ -194,7 +194,8 @@ NUMBERS = (
         r"licen[cs]e|national|routing|sort\scode|tax|vat|npi|dea|claim|aadhaar|pan|nric|card|iban|bic|swift|user|",
         rf"reference){_IS}(?P<v>{_CODE})\b",
         check=_digits(4, 34, 0.85),
-        cues="account acc a/c policy member insurance subscriber customer employee staff passport visa licen national routing sort tax vat npi dea claim aadhaar pan nric card iban bic swift user reference",
+        cues="account acc a/c policy member insurance subscriber customer employee staff passport visa licen national "
+        "routing sort tax vat npi dea claim aadhaar pan nric card iban bic swift user reference",
     ),
     _rule(
         "ACCOUNT",
@@ -362,7 +363,8 @@ PLACES = (
         0.8,
         rf"\b(?:{_WORD} (?:(?:of|and|the|for|&) ){{0,2}}){{1,4}}{_CARE}(?: of (?:the )?{_WORD}(?: {_WORD})?)?",
         case=True,
-        cues="hospital clinic infirmary hospice medical health nursing care pharmacy sanatorium surgical klinikum krankenhaus",
+        cues="hospital clinic infirmary hospice medical health nursing care pharmacy sanatorium surgical klinikum "
+        "krankenhaus",
     ),
 )
 
