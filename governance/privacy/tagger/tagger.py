@@ -33,7 +33,15 @@ class Tagger:
         self.places: dict[str, int] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[list[Span]]:
-        """The spans of each text, in order, not overlapping."""
+        """The spans of each text, in order, not overlapping. Computes on one thread: other cores have other texts."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._spans(texts)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _spans(self, texts: Sequence[str]) -> list[list[Span]]:
         answers: list[list[Span]] = [[] for _ in texts]
         for pieces in _streams(texts):
             classes, sure = self._read(pieces)
