@@ -57,7 +57,7 @@ def scrubbed_dataset(
             store,
             release,
             "scrubbed_dataset",
-            {"normalized_dataset": normalized_dataset, **({"pii_detector": reader.record} if reader.record else {})},
+            {"normalized_dataset": normalized_dataset} | reader.inputs,
             {"records.parquet": records},
             {
                 "records": done.records,

@@ -48,6 +48,11 @@ class Reader(NamedTuple):
         """What a scrubbed dataset's record says of who read it."""
         return {"name": self.name, "digest": self.digest}
 
+    @property
+    def inputs(self) -> dict[str, Ref]:
+        """The link from a scrubbed dataset's record to the detector's."""
+        return {STAGE: self.record} if self.record else {}
+
 
 def released(store: ObjectStore) -> Ref | None:
     """The record of the detector that scrubs now; None while none was released."""
