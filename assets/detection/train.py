@@ -37,7 +37,7 @@ class Lesson(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """Lessons one after another, GAP empty places behind each: [tokens], `real` [tokens, 1] is 0 at an empty place.
+    """Lessons one after another, GAP empty places around each: [tokens]; `real` [tokens, 1] is 0 at an empty place.
 
     `classes` [real tokens] and `known` [real tokens, classes] leave the empty places out.
     """
@@ -135,9 +135,9 @@ def _streams(taught: Sequence[Lesson], order: torch.Generator) -> Iterator[list[
 def stream_of(batch: Sequence[Lesson]) -> Stream:
     silence, empty = torch.zeros(GAP, dtype=torch.long), torch.zeros(GAP)
     return Stream(
-        torch.cat([part for lesson in batch for part in (lesson.words, silence)]),
-        torch.cat([part for lesson in batch for part in (lesson.gaps, silence)]),
-        torch.cat([part for lesson in batch for part in (torch.ones(len(lesson.words)), empty)]).unsqueeze(1),
+        torch.cat([silence, *(part for lesson in batch for part in (lesson.words, silence))]),
+        torch.cat([silence, *(part for lesson in batch for part in (lesson.gaps, silence))]),
+        torch.cat([empty, *(part for lesson in batch for part in (torch.ones(len(lesson.words)), empty))]).unsqueeze(1),
         torch.cat([lesson.classes for lesson in batch]),
         torch.cat([lesson.known.expand(len(lesson.words), -1) for lesson in batch]),
     )

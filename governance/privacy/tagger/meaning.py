@@ -35,8 +35,8 @@ class Meaning:
         vectors = torch.zeros(len(words), 2 * self.encoder.config.hidden_size, dtype=torch.bfloat16)
         speakable = [word.encode("utf-8", "replace").decode() for word in words]
         pieces = self.tokenizer(speakable, truncation=True, max_length=MOST_PIECES)["input_ids"]
-        # The base is asked in one shape for each number of pieces, and nothing is padded: how a processor rounds depends
-        # on the shape, and a word's vector must not change with its company.
+        # The base is asked in one shape for each number of pieces, and nothing is padded: how a processor
+        # rounds depends on the shape, and a word's vector must not change with its company.
         order = sorted(range(len(words)), key=lambda row: len(pieces[row]))
         for length, alike in groupby(order, key=lambda row: len(pieces[row])):
             rows = list(alike) if length > 2 else []  # the first and the last piece are the base's own

@@ -45,7 +45,7 @@ class Tagger:
         answers: list[list[Span]] = [[] for _ in texts]
         for pieces in _streams(texts):
             classes, sure = self._read(pieces)
-            at = 0
+            at = GAP
             for piece in pieces:
                 _decode(piece, classes, sure, at, answers[piece.text])
                 at += len(piece.spans) + GAP
@@ -55,10 +55,10 @@ class Tagger:
     def _read(self, pieces: Sequence["Piece"]) -> tuple[list[int], list[float]]:
         """Class and certainty of each token of the stream, 0 where it is nobody's."""
         silence = [0] * GAP
-        words = self._vectors([word for piece in pieces for word in (*piece.words, *[""] * GAP)])
-        gaps = torch.tensor([gap for piece in pieces for gap in (*piece.gaps, *silence)])
-        real = torch.tensor([r for piece in pieces for r in (*[1] * len(piece.spans), *silence)], dtype=torch.bfloat16)
-        shares = self.network(words, gaps, real.unsqueeze(1)).float().softmax(1)
+        words = self._vectors([*[""] * GAP, *(word for piece in pieces for word in (*piece.words, *[""] * GAP))])
+        gaps = torch.tensor([*silence, *(gap for piece in pieces for gap in (*piece.gaps, *silence))])
+        real = [*silence, *(r for piece in pieces for r in (*[1] * len(piece.spans), *silence))]
+        shares = self.network(words, gaps, torch.tensor(real, dtype=torch.bfloat16).unsqueeze(1)).float().softmax(1)
         classes = shares[:, 1:].argmax(1)
         anyone = 1 - shares[:, 0]
         return torch.where(anyone >= self.threshold, classes + 1, 0).tolist(), anyone.tolist()
