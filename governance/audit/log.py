@@ -13,6 +13,7 @@ checkpoint shows that it was written with the log's key, and not by whoever can 
 
 import base64
 import json
+import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,16 @@ from governance.audit.checkpoint import ORIGIN, AuditRefused, Checkpoint, opened
 from governance.audit.keys import log_key, log_public
 from governance.audit.tree import Hash, grown, leaf_hash, root
 from governance.custody.blobs import CENTRAL_BUCKET
-from governance.custody.keys import KeyRefused, PrivateKey, PublicKey, key_id, private_key, read_public, trusted_keys
+from governance.custody.keys import (
+    KeyRefused,
+    PrivateKey,
+    PublicKey,
+    key_id,
+    private_key,
+    read_public,
+    trusted_keys,
+    variable,
+)
 from governance.custody.store import AlreadyExists, Conflict, NotFound, ObjectStore
 
 PREFIX = "_audit/"  # no tenant's name can begin like this
@@ -92,9 +102,12 @@ def append(store: ObjectStore, keys_dir: Path, act: Act, run: str | None = None)
 
 def record_new_keys(store: ObjectStore, keys_dir: Path, who: str) -> None:
     """An entry for every key that has none yet; a receipt beside the log keeps it to one."""
-    public = {path.stem: read_public(path) for path in trusted_keys(keys_dir).folder.glob("*.pub")}
-    private = {path.stem: private_key(keys_dir, path.stem).public_key() for path in keys_dir.glob("*.pem")}
-    for name, key in sorted((private | public).items()):
+    folders = (trusted_keys(keys_dir).folder, keys_dir)  # beside the private keys lie the public halves of a KMS's
+    public = {path.stem: read_public(path) for folder in folders for path in folder.glob("*.pub")}
+    files = [path.stem for path in keys_dir.glob("*.pem") if not os.environ.get(variable(path.stem))]
+    for name in files:
+        public.setdefault(name, private_key(keys_dir, name).public_key())
+    for name, key in sorted(public.items()):
         receipt = f"{PREFIX}keys/{key_id(key)}"
         if store.stat(CENTRAL_BUCKET, receipt) is None:
             digests = {"key": key_id(key)}
