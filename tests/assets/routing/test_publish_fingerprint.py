@@ -31,8 +31,8 @@ def _signed(store: ObjectStore, release: Release, folder: Path, kept: bool = Tru
     texts, labels, predicted = zip(*(ASKED[row % 3] for row in range(ROWS)), strict=True)
     ids = [f"record-{row}" for row in range(ROWS)]
     people = [f"person-{row // 2}" for row in range(ROWS)]
-    golden = pa.table({"record_id": ids, "subject_id": people, "text": [f"{t} {i}" for t, i in zip(texts, ids, strict=True)],
-                       "label": list(labels)})  # fmt: skip
+    numbered = [f"{text} {row}" for row, text in enumerate(texts)]
+    golden = pa.table({"record_id": ids, "subject_id": people, "text": numbered, "label": list(labels)})
     pq.write_table(golden, folder / "golden.parquet")
     if kept:
         pq.write_table(pa.table({"record_id": ids[::-1], "predicted": list(predicted[::-1])}),
