@@ -2,7 +2,7 @@
 
 Half a ridge regression on the vector, half the share of right answers near the centres of the rows; both shrunk to
 the prior, as far as held-out rows say: the penalty and the slope are chosen on folds that keep a group (a person, a
-subject) on one side. Raw cosine to a centroid and each half alone did worse (benchmarks.router).
+subject) on one side. Either half alone did worse on subjects that it had not seen (docs/decisions).
 """
 
 from collections.abc import Iterator, Sequence
