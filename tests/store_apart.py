@@ -22,8 +22,8 @@ class StoreApart(ObjectStore):
     def delete(self, bucket: str, key: str, every_version: bool = False) -> None:
         super().delete(bucket, self._inside(key), every_version)
 
-    def _get(self, bucket: str, key: str, version_id: str | None, start: int = 0) -> Any:
-        return super()._get(bucket, self._inside(key), version_id, start)
+    def _get(self, bucket: str, key: str, version_id: str | None, **what: str) -> Any:
+        return super()._get(bucket, self._inside(key), version_id, **what)
 
     def _put(self, bucket: str, key: str, body: Any, *refusal: Any, **condition: str) -> ObjectInfo:
         return super()._put(bucket, self._inside(key), body, *refusal, **condition)

@@ -84,9 +84,14 @@ class ObjectStore:
         with self.open(bucket, key, version_id) as stream:
             return stream.read()
 
-    def open(self, bucket: str, key: str, version_id: str | None = None, start: int = 0) -> Any:
-        """A stream of the object's bytes from `start` (botocore StreamingBody). Raises NotFound."""
-        return self._get(bucket, key, version_id, start)["Body"]
+    def open(self, bucket: str, key: str, version_id: str | None = None) -> Any:
+        """A stream of the object's bytes (botocore StreamingBody). Raises NotFound."""
+        return self._get(bucket, key, version_id)["Body"]
+
+    def read_range(self, bucket: str, key: str, start: int, size: int) -> tuple[bytes, int]:
+        """Up to `size` bytes from `start`, and the size of the whole object. Raises NotFound."""
+        answer = self._get(bucket, key, None, Range=f"bytes={start}-{start + size - 1}")
+        return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
 
     def read_with_etag(self, bucket: str, key: str) -> tuple[bytes, str]:
         """Body and etag as one consistent pair, for compare-and-swap. Raises NotFound."""
@@ -121,12 +126,10 @@ class ObjectStore:
                 if version["Key"] == key:
                     self.client.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
 
-    def _get(self, bucket: str, key: str, version_id: str | None, start: int = 0) -> Any:
-        what = {"VersionId": version_id} if version_id else {}
-        if start:
-            what["Range"] = f"bytes={start}-"
+    def _get(self, bucket: str, key: str, version_id: str | None, **what: str) -> Any:
+        version = {"VersionId": version_id} if version_id else {}
         try:
-            return self.client.get_object(Bucket=bucket, Key=key, **what)
+            return self.client.get_object(Bucket=bucket, Key=key, **version, **what)
         except self.client.exceptions.ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 raise NotFound(f"s3://{bucket}/{key} does not exist") from error

@@ -1,36 +1,37 @@
-"""Downloads that are taken up where they stopped: what is there is checked range by range, the whole by its sha256."""
+"""Downloads that go on where they stopped: ranges side by side, each with a checksum; the whole by its sha256."""
 
-import hashlib
+import os
+import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from governance.custody.blobs import DigestMismatch, Ref
-from governance.custody.canonical import CHUNK
+from governance.custody.canonical import sha256_file
 from governance.custody.store import ObjectStore
 
-RANGE = 8 << 20  # bytes between two checksums of a partial file
+RANGE = 8 << 20  # bytes of one request, and between two checksums of a partial file
+SIDE_BY_SIDE = 4  # ranges of one file
 STALE_SECONDS = 7 * 86400.0
 
+Count = Callable[[int], None]
 
-def fetch(
-    store: ObjectStore, ref: Ref, downloads: Path, count: Callable[[int], None], bytes_per_second: float | None = None
-) -> Path:
+
+def fetch(store: ObjectStore, ref: Ref, downloads: Path, count: Count, bytes_per_second: float | None = None) -> Path:
     """The blob as a file of `downloads`, verified. `count` hears of bytes that came. Raises DigestMismatch, NotFound.
 
-    A kill leaves a part; a CRC a range tells how much of it is what came, so no torn page is taken up.
+    A kill leaves a part; a CRC a range tells which of it is as it came, so no torn page is taken up.
     """
     downloads.mkdir(parents=True, exist_ok=True)
     partial, ranges = downloads / f"{ref.sha256}.partial", downloads / f"{ref.sha256}.ranges"
-    digest, start = _taken_up(partial, ranges)
     try:
-        if start < ref.size:
-            _append(store, ref, partial, ranges, digest, start, _paced(count, bytes_per_second))
-        if partial.stat().st_size != ref.size or digest.hexdigest() != ref.sha256:
+        _complete(store, ref, partial, ranges, _paced(count, bytes_per_second))
+        if (found := sha256_file(partial)) != ref.sha256:
             raise DigestMismatch(
-                f"{ref.uri} was altered: {partial.stat().st_size} bytes with sha256 {digest.hexdigest()[:16]}… came, "
-                f"signed are {ref.size} with {ref.sha256[:16]}…; restore the object's first version"
+                f"{ref.uri} was altered: its sha256 is {found[:16]}…, signed is {ref.sha256[:16]}…; restore the "
+                "object's first version"
             )
     except (DigestMismatch, OSError) as useless:
         if isinstance(useless, DigestMismatch) or useless.errno is not None:  # a full disk is not kept full
@@ -50,52 +51,52 @@ def clear_stale(downloads: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _taken_up(partial: Path, ranges: Path) -> "tuple[hashlib._Hash, int]":
-    """The digest of the longest part that is as it came, and its length; the file is cut there."""
-    digest, good, lines = hashlib.sha256(), 0, 0
-    known = ranges.read_text().splitlines() if ranges.exists() else []
-    with partial.open("a+b") as file:
-        file.seek(0)
-        for line in known:
-            body = file.read(RANGE)
-            if len(body) != RANGE or line != _checksum(body):
-                break
-            digest.update(body)
-            good, lines = good + len(body), lines + 1
-        file.truncate(good)
-    ranges.write_text("".join(f"{line}\n" for line in known[:lines]))
-    return digest, good
+def _complete(store: ObjectStore, ref: Ref, partial: Path, ranges: Path, count: Count) -> None:
+    """Bring every range of the file that is not there as it came."""
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT)
+    try:
+        os.truncate(descriptor, ref.size)
+        starts = set(range(0, ref.size, RANGE)) - set(_as_it_came(descriptor, ranges))
+        with ranges.open("a") as told, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            lock = threading.Lock()
+
+            def bring(start: int) -> None:
+                body = _range(store, ref, start)
+                os.pwrite(descriptor, body, start)
+                with lock:
+                    told.write(_line(start, body))
+                    told.flush()
+                count(len(body))
+
+            for done in [pool.submit(bring, start) for start in sorted(starts)]:
+                done.result()
+    finally:
+        os.close(descriptor)
 
 
-def _append(
-    store: ObjectStore,
-    ref: Ref,
-    partial: Path,
-    ranges: Path,
-    digest: "hashlib._Hash",
-    start: int,
-    count: Callable[[int], None],
-) -> None:
-    crc, length = 0, start
-    with store.open(*ref.bucket_and_key, start=start) as stream, partial.open("ab") as file, ranges.open("a") as told:
-        while length <= ref.size and (chunk := stream.read(CHUNK)):
-            file.write(chunk)
-            digest.update(chunk)
-            crc = zlib.crc32(chunk, crc)
-            length += len(chunk)
-            count(len(chunk))
-            if (length - start) % RANGE == 0:
-                file.flush()
-                told.write(f"{crc:08x}\n")
-                told.flush()
-                crc = 0
+def _range(store: ObjectStore, ref: Ref, start: int) -> bytes:
+    wanted = min(RANGE, ref.size - start)
+    body, size = store.read_range(*ref.bucket_and_key, start, wanted)
+    if size != ref.size or len(body) != wanted:
+        raise DigestMismatch(
+            f"{ref.uri} was altered: it has {size} bytes, signed are {ref.size}; restore the object's first version"
+        )
+    return body
 
 
-def _checksum(body: bytes) -> str:
-    return f"{zlib.crc32(body):08x}"
+def _as_it_came(descriptor: int, ranges: Path) -> Iterator[int]:
+    """Where the ranges begin that are in the file as they came."""
+    for line in ranges.read_text().splitlines(keepends=True) if ranges.exists() else []:
+        start = line.partition(" ")[0]
+        if start.isdigit() and line == _line(int(start), os.pread(descriptor, RANGE, int(start))):
+            yield int(start)
 
 
-def _paced(count: Callable[[int], None], bytes_per_second: float | None) -> Callable[[int], None]:
+def _line(start: int, body: bytes) -> str:
+    return f"{start} {zlib.crc32(body):08x}\n"
+
+
+def _paced(count: Count, bytes_per_second: float | None) -> Count:
     """`count`, that waits where more came than may."""
     if bytes_per_second is None:
         return count
