@@ -14,7 +14,7 @@ from governance.custody.canonical import canonical_json, sha256_document, sha256
 from governance.custody.keys import KeyRefused, TrustedKeys
 from governance.custody.provenance import TEST_RESULT, passed_report
 from governance.custody.records import Record, fetch_files, read_passed
-from governance.custody.signature import SIGNATURE, SignatureRefused, signed_files
+from governance.custody.signature import SIGNATURE, SignatureRefused, signed_files, signer_of
 from governance.custody.statements import StatementRefused, open_statement
 from governance.custody.store import NotFound, ObjectStore
 from governance.privacy.patterns import RULES, WRITTEN, Rule
@@ -97,8 +97,9 @@ def _cascade(rules: tuple[Rule, ...], names: str) -> str:
 
 def _verify(record: Record, folder: Path, trusted: TrustedKeys) -> None:
     try:
-        key = trusted.release(TENANT)
-        signed = signed_files((folder / SIGNATURE).read_bytes(), key)
+        signature = (folder / SIGNATURE).read_bytes()
+        key = signer_of(signature, trusted.release(TENANT))
+        signed = signed_files(signature, key)
         said = open_statement((folder / GATE).read_bytes(), key, TEST_RESULT)
         report = passed_report(said)
     except (KeyRefused, SignatureRefused, StatementRefused, FileNotFoundError) as refused:

@@ -117,9 +117,10 @@ def _keep_keys(view: View, folder: Path) -> None:
             partial = file.with_name(f".{name}.partial")
             partial.write_bytes(pem)
             partial.rename(file)
-    for file in folder.glob("*.release*.pub"):
-        if file.name not in wanted:
-            file.unlink(missing_ok=True)
+    for name in {".".join(name.split(".")[:2]) for name in wanted}:  # keys of no role, such as the detector's, stay
+        for file in folder.glob(f"{name}.*"):
+            if file.name not in wanted:
+                file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -128,6 +128,12 @@ def test_new_tenants_get_a_role_and_nothing_else_changes(here: Installation) -> 
     here.sign("acme.intents@1")
 
 
+def test_a_trusted_key_that_has_no_role_stays(here: Installation) -> None:
+    create_keys(here.keys_dir, ["detector"])
+    rotate(here.store, here.keys_dir, "northbank.release")
+    assert here.trusted.release("detector")
+
+
 def test_a_lost_anchor_is_not_replaced_by_whatever_the_store_says(here: Installation) -> None:
     (here.trusted.folder / "root.json").unlink()
     with pytest.raises(TrustRefused, match=r"root\.json is missing; restore the keys"):
