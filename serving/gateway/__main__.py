@@ -19,5 +19,6 @@ if __name__ == "__main__":
         access_log=False,
         log_level="warning",
         server_header=False,
+        timeout_keep_alive=75,  # longer than clients and load balancers keep a connection that nobody uses
         timeout_graceful_shutdown=10,
     )
