@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from governance.privacy.policy import Entity, OperatorName, unfit
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
 
@@ -114,9 +116,26 @@ class Model(Declared):
         return self
 
 
+class Privacy(Declared):
+    """What is put in the place of an identifier, by entity (governance/privacy/policy.py has choices and defaults).
+
+    `day_first`: whether 03/04/2025 is in April, where dates are shifted.
+    """
+
+    operators: dict[Entity, OperatorName] = {}
+    day_first: bool = False
+
+    @model_validator(mode="after")
+    def operators_fit(self) -> "Privacy":
+        if fault := unfit(self.operators):
+            raise ValueError(fault)
+        return self
+
+
 class Tenant(Declared):
     tier: Literal["enterprise", "free"]
     retention_days: int = Field(gt=0)
+    privacy: Privacy = Privacy()
     models: dict[Slug, Model]
 
     @model_validator(mode="after")

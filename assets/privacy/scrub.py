@@ -1,173 +1,138 @@
-"""Rows to records: identifiers masked in the text, subjects tagged, identifier columns left behind; bounded memory."""
+"""Rows to records: identifiers masked in the text, subjects tagged, identifier columns left behind; bounded memory.
+
+First everybody is gathered whom the identifier columns name, then every text is searched for all of them. Canaries go
+the same way after the rows.
+"""
 
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assets.privacy import workers
+from assets.privacy.planted import Flock, Planted
+from assets.privacy.records import SCHEMA, Batch, Job, Masked, Scrubber
+from assets.privacy.rows import Row, batches, each_row, identifiers, row_count, sampled, text_bytes
 from governance.privacy.detector import build_detector
-from governance.privacy.known import Known, known_identifier, known_spans
-from governance.privacy.pseudonyms import record_id, subject_id, surrogate
-from governance.privacy.spans import Detector, Span, merge
-from governance.tenants import Model
+from governance.privacy.mentions import everyday_words, gather
+from governance.privacy.policy import plausible
+from governance.privacy.spans import Detector
+from governance.tenants import Model, Privacy
 
-BATCH_ROWS = 512
-BATCH_CHARACTERS = 1_000_000  # a few long texts fill a batch as many short ones do
+MANY_BYTES = 4_000_000  # of text, from which on every core gets a worker; starting them takes seconds
 LOG_SECONDS = 5.0
-BETWEEN_COLUMNS = " | "
 
-SCHEMA = pa.schema(
-    [
-        pa.field("record_id", pa.string(), nullable=False),
-        pa.field("subject_id", pa.string(), nullable=False),
-        pa.field("delivery", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("label", pa.string(), nullable=False),
-        pa.field("group", pa.string()),
-    ]
-)
-
-Row = Mapping[str, Any]
-
-
-class ScrubError(ValueError):
-    """Rows cannot be scrubbed; the message names the file, the row or the column, and the remedy."""
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Scrubbed:
-    """How many records were written, and how many spans of each entity were masked in them."""
+    """How many records were written, what was masked in them, what became of the canaries, and how long it took.
+
+    `everyday`: declared names that are ordinary words in this delivery, and masked only where they stand as names.
+    """
 
     records: int
-    spans: dict[str, int]
+    masked: dict[Masked, int]
+    planted: Planted
+    everyday: frozenset[str]
+    text_bytes: int
+    seconds: float
+
+    @property
+    def spans(self) -> dict[str, int]:
+        """Masked spans by entity."""
+        return self.counted("entity")
+
+    def counted(self, by: str) -> dict[str, int]:
+        """Masked spans by `entity`, `recognizer` or `operator`."""
+        counts: Counter[str] = Counter()
+        for kind, spans in self.masked.items():
+            counts[getattr(kind, by)] += spans
+        return dict(sorted(counts.items()))
 
 
-def scrub(
-    rows: Path,
-    model: Model,
-    key: bytes,
-    out: Path,
-    log: Callable[[str], None],
-    make: Callable[[], Detector] = build_detector,
-) -> Scrubbed:
+@dataclass(frozen=True)
+class Options:
+    """How a tenant's text is scrubbed and where: on `cores` (None: on all if it is worth it), or on a `ray` cluster.
+
+    `detector` makes it in each worker; `subject_keys` is the file in which the operator `encrypt` keeps its keys.
+    """
+
+    detector: Callable[[], Detector] = build_detector
+    privacy: Privacy = field(default_factory=Privacy)
+    subject_keys: Path | None = None
+    canaries: int = 0
+    cores: int | None = None
+    ray: str | None = None
+
+
+DEFAULT = Options()
+
+
+def scrub(rows: Path, model: Model, key: bytes, out: Path, log: Log, options: Options = DEFAULT) -> Scrubbed:
     """Write `out/records.parquet`, one record for each row of `rows`, in the same order and byte for byte repeatable.
 
-    Identifiers are found by the detector that `make` gives and by exact search for what the row declares in its
-    identifier columns. Nothing is visible under that name before it is complete. Raises ScrubError.
+    Nothing is visible under that name before it is complete. Raises ScrubError, WorkerLost, SubjectKeyError.
     """
-    total = _row_count(rows, model)
-    log(f"scrubbing {total:,} rows; loading the detector")
-    detect = make()
-    masked: Counter[str] = Counter()
-    written, since = 0, time.monotonic()
+    began, total = time.monotonic(), row_count(rows, model)
+    flock = Flock(options.canaries, key.hex(), rows, model)
+    with TemporaryDirectory(dir=out, prefix=".known-") as folder:
+        everybody = gather(chain(identifiers(rows, model), (("canary", name) for name in flock.declared)), key)
+        everybody.save(Path(folder))
+        everyday = everyday_words(everybody.names, sampled(rows, model))
+        job = Job(model, options.detector, options.privacy, key, Path(folder), everyday, _subject_keys(options))
+        log(f"scrubbing {total:,} rows; loading the detector")
+        given = chain(batches(each_row(rows, model), model), batches(flock.rows(), model))
+        done = _results(given, partial(Scrubber, job), text_bytes(rows, model), options)
+        masked, texts = _written(done, total, out, log)
+        planted = flock.survivors(texts, plausible(options.privacy.operators))
+    log(f"scrubbed {total:,} rows, masked {sum(masked.values()):,} identifiers")
+    return Scrubbed(total, masked, planted, everyday, text_bytes(rows, model), time.monotonic() - began)
+
+
+def _subject_keys(options: Options) -> Path | None:
+    if "encrypt" not in options.privacy.operators.values():
+        return None
+    if options.subject_keys is None:
+        raise ValueError("the operator encrypt needs a file for its keys")
+    return options.subject_keys
+
+
+def _results(given: Iterator[list[Row]], make: Callable[[], Scrubber], size: int, options: Options) -> Iterator[Batch]:
+    if options.ray:
+        return workers.on_ray(make, given, options.ray)
+    count = options.cores or (workers.cores() if size >= MANY_BYTES else 1)
+    return workers.here(make, given) if count == 1 else workers.on_cores(make, given, count)
+
+
+def _written(results: Iterator[Batch], total: int, out: Path, log: Log) -> tuple[dict[Masked, int], list[str]]:
+    """Write the records of the rows; what was masked in them, and the texts of the canaries, which follow them."""
     target, temporary = out / "records.parquet", out / f".records.parquet.{os.getpid()}"
+    masked: Counter[Masked] = Counter()
+    written, since = 0, time.monotonic()
     try:
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            for batch in _batches(rows, model):
-                writer.write_batch(_records(batch, model, key, detect, masked))
-                written += len(batch)
+            while written < total:
+                batch = next(results)
+                writer.write_batch(batch.records)
+                masked.update(batch.masked)
+                written += batch.records.num_rows
                 if time.monotonic() - since > LOG_SECONDS:
                     share = f"{written:,} of {total:,} rows ({written / total:.0%})"
                     log(f"scrubbed {share}, masked {masked.total():,} identifiers")
                     since = time.monotonic()
+        planted = [text for batch in results for text in batch.records["text"].to_pylist()]
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.rename(target)
     finally:
         temporary.unlink(missing_ok=True)
-    log(f"scrubbed {written:,} rows, masked {masked.total():,} identifiers")
-    return Scrubbed(written, dict(sorted(masked.items())))
-
-
-def identifier_columns(model: Model) -> tuple[str, ...]:
-    """The columns that name a person: the subject's and the declared ones."""
-    return tuple(dict.fromkeys([model.subject, *model.identifiers]))
-
-
-def _row_count(rows: Path, model: Model) -> int:
-    kept = {*model.text, model.label, *filter(None, [model.gate.bias.group])}
-    if clash := sorted(kept & set(identifier_columns(model))):
-        raise ScrubError(
-            f"columns {clash} are identifiers and would stay in the records; declare other columns for them"
-        )
-    try:
-        file = pq.ParquetFile(rows)
-    except (pa.ArrowInvalid, OSError) as broken:
-        raise ScrubError(
-            f"{rows.name} cannot be read as Parquet ({broken}); normalize the deliveries again"
-        ) from broken
-    if missing := sorted({*_columns(model)} - set(file.schema_arrow.names)):
-        raise ScrubError(f"{rows.name} lacks the columns {missing}; normalize the deliveries with the present contract")
-    return int(file.metadata.num_rows)
-
-
-def _columns(model: Model) -> list[str]:
-    group = [model.gate.bias.group] if model.gate.bias.group else []
-    return [*dict.fromkeys(["delivery", "file", "row", *model.text, model.label, *group, *identifier_columns(model)])]
-
-
-def _batches(rows: Path, model: Model) -> Iterator[list[Row]]:
-    """The rows, a bounded number of rows and characters at a time."""
-    batch: list[Row] = []
-    characters = 0
-    for row in _each_row(rows, model):
-        batch.append(row)
-        characters += sum(len(str(row[column] or "")) for column in model.text)
-        if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
-
-
-def _each_row(rows: Path, model: Model) -> Iterator[Row]:
-    with pq.ParquetFile(rows, pre_buffer=False) as file:
-        for part in file.iter_batches(batch_size=BATCH_ROWS, columns=_columns(model), use_threads=False):
-            yield from part.to_pylist()
-
-
-def _records(batch: Sequence[Row], model: Model, key: bytes, detect: Detector, masked: Counter[str]) -> pa.RecordBatch:
-    texts = [str(row[column]) for row in batch for column in model.text if row[column] is not None]
-    spans = iter(zip(texts, detect(texts), strict=True))
-    records = [_record(row, model, key, spans, masked) for row in batch]
-    return pa.RecordBatch.from_pylist(records, schema=SCHEMA)
-
-
-def _record(
-    row: Row, model: Model, key: bytes, detected: Iterator[tuple[str, list[Span]]], masked: Counter[str]
-) -> dict[str, object]:
-    where = f"{row['file']} row {row['row']} of delivery {row['delivery']}"
-    for column in (model.subject, model.label):
-        if row[column] is None:
-            raise ScrubError(
-                f"{where} has no {column}; make it required in the contract, so that such rows are set aside"
-            )
-    known = [k for c in identifier_columns(model) if (k := known_identifier(c, row[c]))]
-    present = sum(row[column] is not None for column in model.text)
-    parts = [_masked(text, spans, known, key, masked) for text, spans in islice(detected, present)]
-    group = row[model.gate.bias.group] if model.gate.bias.group else None
-    return {
-        "record_id": record_id(key, str(row["delivery"]), str(row["file"]), row["row"]),
-        "subject_id": subject_id(key, str(row[model.subject])),
-        "delivery": row["delivery"],
-        "text": BETWEEN_COLUMNS.join(parts),
-        "label": str(row[model.label]),
-        "group": None if group is None else str(group),
-    }
-
-
-def _masked(text: str, spans: Sequence[Span], known: Sequence[Known], key: bytes, masked: Counter[str]) -> str:
-    """The text with a surrogate for each span; what the row declares about itself takes precedence."""
-    pieces, at = [], 0
-    for span in merge(text, [*spans, *known_spans(text, known)]):
-        pieces += [text[at : span.start], surrogate(key, span.entity, span.of or text[span.start : span.end])]
-        masked[span.entity] += 1
-        at = span.end
-    return "".join([*pieces, text[at:]])
+    return dict(sorted(masked.items())), planted

@@ -1,22 +1,23 @@
 """Identifiers that a row declares about itself, found in its own text however they are written there.
 
-Exact search, no model: the text and the identifier are compared as letters and digits only, without case, accents,
-separators or invisible characters, and every hit is mapped back to the text's own offsets.
+Exact search, no model: text and identifier are compared in the compact form of writing.py. Names are also found in
+part, in the plural and possessive, and as initials.
 """
 
 import datetime
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from governance.privacy.names import ORDINARY, TITLES, fold
+from governance.privacy.names import ORDINARY, TITLES, name_parts
 from governance.privacy.spans import Span
+from governance.privacy.writing import compact, compact_with_offsets, in_word, spaced, spelled_out, windows, word_end
 
 FEWEST = 4  # letters and digits; a shorter number names no one by itself
-FEWEST_OF_NAME = 3  # 2 where a name is written in characters
+FEWEST_OF_NAME = 2  # a name of two Latin letters counts only where it is written as one: `Ng`, not `ng`
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
@@ -25,11 +26,12 @@ _MONTHS = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One identifier of a row: what it is, its value in full, and the compact forms it may be written in."""
+    """One identifier of a row: what it is, its value in full, the compact forms it may be written in, its initials."""
 
     entity: str
     value: str
     forms: tuple[str, ...]
+    initials: re.Pattern[str] | None = None
 
 
 @lru_cache(maxsize=4096)
@@ -38,69 +40,78 @@ def known_identifier(column: str, value: Hashable) -> Known | None:
     if isinstance(value, datetime.date):
         return Known("BIRTHDATE", value.isoformat()[:10], _date_forms(value))
     text = str(value).strip() if value is not None else ""
-    if not _names_alone(compact := _compact(text)):
+    if not _names_alone(whole := compact(text)):
         return None
     entity = _entity(column, text)
     if entity == "BIRTHDATE":
-        return Known(entity, text, (compact, *_date_forms(datetime.date.fromisoformat(text))))
+        return Known(entity, text, (whole, *_date_forms(datetime.date.fromisoformat(text))))
     if entity == "PERSON":
-        parts = [part for part in re.split(r"[\W_]+", fold(text)) if _names_alone(part)]
-        return Known(entity, text, _longest_first([compact, *parts]))
-    forms = [compact]
+        return Known(entity, text, _longest_first([whole, *name_words(text)]), _initials(text))
+    forms = [whole]
     if entity == "EMAIL":
-        forms.append(_compact(text.partition("@")[0]))
+        forms.append(compact(text.partition("@")[0]))
     elif entity != "IP":
-        forms.append("".join(c for c in compact if c.isdecimal()))  # `MRN-0012345` is also written 0012345
+        digits = "".join(c for c in whole if c.isdecimal())
+        forms += [digits, digits[-10:]]  # `MRN-0012345` is also written 0012345, and a phone without its country
     return Known(entity, text, _longest_first(f for f in forms if len(f) >= FEWEST))
+
+
+def name_words(name: str) -> list[str]:
+    """The words of a name that stand for it alone, compact: of `Ana O'Neil-Ruiz` ana, oneil, neil, ruiz, oneilruiz."""
+    words = []
+    for writing in dict.fromkeys((name, spelled_out(name))):
+        for part in re.split(r"[\s,]+", writing):
+            pieces = re.split(r"['’`]", part)
+            words += [part, "".join(pieces), *re.split(r"[\W_]+", part), *re.split(r"[\W_]+", "".join(pieces))]
+    return [word for word in dict.fromkeys(map(compact, words)) if _names_alone(word)]
 
 
 def known_spans(text: str, known: Iterable[Known]) -> list[Span]:
     """Every place in `text` where one of the identifiers is written. Spans may overlap."""
-    compact, offsets = _compact_with_offsets(text)
+    searched = list(known)
     return [
-        Span(start, end, one.entity, 1.0, "known", one.value)
-        for one in known
-        for form in one.forms
-        for start, end in _places(text, compact, offsets, form)
-        if one.entity != "PERSON" or form not in ORDINARY or not text[start:end].islower()
+        Span(at + start, at + end, one.entity, 1.0, "known", one.value)
+        for at, piece in windows(text)
+        for start, end, one in _in_piece(piece, searched)
     ]
 
 
-def _places(text: str, compact: str, offsets: list[int], form: str) -> Iterable[tuple[int, int]]:
-    at = compact.find(form)
+def _in_piece(text: str, known: list[Known]) -> Iterator[tuple[int, int, Known]]:
+    letters, offsets = compact_with_offsets(text)
+    for one in known:
+        for form in one.forms:
+            yield from ((start, end, one) for start, end in _places(text, letters, offsets, form, one.entity))
+        if one.initials:
+            yield from ((*match.span(), one) for match in one.initials.finditer(text))
+
+
+def _places(text: str, letters: str, offsets: list[int], form: str, entity: str) -> Iterator[tuple[int, int]]:
+    at = letters.find(form)
     while at >= 0:
         start, end = offsets[at], offsets[at + len(form) - 1] + 1
         while end < len(text) and unicodedata.combining(text[end]):
             end += 1  # an accent written after its letter
-        if not _in_word(text, start - 1) and not _in_word(text, end):
-            yield start, end
-        at = compact.find(form, at + 1)
+        whole = word_end(text, end) if entity == "PERSON" else None if in_word(text, end) else end
+        if whole and not in_word(text, start - 1) and (entity != "PERSON" or _as_name(form, text[start:end])):
+            yield start, whole
+        at = letters.find(form, at + 1)
 
 
-def _names_alone(part: str) -> bool:
-    return part not in TITLES and (len(part) >= FEWEST_OF_NAME or (len(part) == 2 and not _spaced(part[0])))
+def _as_name(form: str, written: str) -> bool:
+    """Whether a name that is also a word, or of two letters, is written as a name."""
+    if len(form) == 2 and spaced(form[0]):
+        return written.istitle() and form not in ORDINARY
+    return form not in ORDINARY or not written.islower()
 
 
-def _in_word(text: str, at: int) -> bool:
-    return 0 <= at < len(text) and text[at].isalnum() and _spaced(text[at])
+def _names_alone(word: str) -> bool:
+    return len(word) >= FEWEST_OF_NAME and word not in TITLES
 
 
-def _spaced(character: str) -> bool:
-    """Whether words of this script end at a space; in Chinese or Japanese a name stands between other characters."""
-    return character.isascii() or character.lower() != character.upper()
-
-
-def _compact(text: str) -> str:
-    return "".join(c for c in fold(text) if c.isalnum())
-
-
-def _compact_with_offsets(text: str) -> tuple[str, list[int]]:
-    if text.isascii():
-        lower = text.lower()
-        offsets = [i for i, c in enumerate(lower) if c.isalnum()]
-        return "".join([lower[i] for i in offsets]), offsets
-    pairs = [(folded, i) for i, c in enumerate(text) for folded in _compact(unicodedata.normalize("NFKC", c))]
-    return "".join(c for c, _ in pairs), [i for _, i in pairs]
+def _initials(name: str) -> re.Pattern[str] | None:
+    """`A.R.` and `A. R.` of Ana Ruiz; without their points, initials are words like `as`."""
+    letters = [re.escape(part[0].upper()) for part in name_parts(name)]
+    return re.compile(r"(?<!\w)" + r"\.[\s-]?".join(letters) + r"\.(?!\w)") if len(letters) > 1 else None
 
 
 def _entity(column: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Keyed names for people: subject and record UUIDs, surrogates in a text, and the tenant's key that they all hang on.
+"""Keyed names for people: subject and record UUIDs, tokens in a text, and the tenant's key that they all hang on.
 
 Everything here is HMAC-SHA256 under a tenant's key: the same person has the same name in every delivery of a tenant,
 another one at another tenant, and without the key nothing can be guessed or recomputed. Losing the key loses the link;
@@ -8,7 +8,6 @@ destroying it is how the link is erased.
 import hashlib
 import hmac
 import os
-import re
 import secrets
 import uuid
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from governance.privacy.names import fold, normal_name
 
 KEY_BYTES = 32
-OLDEST_DECADE = 1940  # births before it are one group, as ages over 89 are
+MOST_DAYS = 365  # by which a subject's dates are moved
 
 
 class TenantKeyError(RuntimeError):
@@ -88,30 +87,23 @@ def record_id(key: bytes, delivery: str, file: str, row: int) -> str:
     return _uuid(key, "record", delivery, file, str(row))
 
 
-def surrogate(key: bytes, entity: str, text: str) -> str:
+def token(key: bytes, entity: str, text: str) -> str:
     """What stands for `text`: a typed token as `[PERSON 4F7A2C]`, alike for all spellings of one person.
 
     `Wilson, Thomas`, `THOMAS WILSON` and `Mr. Thomas Wilson` are alike; a surname alone is another name, unless the
-    caller knows whom it means and passes the full one. Dates keep their year, dates of birth their decade, an age its
-    being over 89: what a model may learn from and no one can be found by.
+    caller knows whom it means and passes the full one.
     """
-    if entity == "AGE":
-        return "90+"
-    if entity in ("DATE", "BIRTHDATE"):
-        return _general_date(entity, text)
-    return f"[{entity} {_mac(key, 'surrogate', entity, _normal(entity, text)).hex()[:6].upper()}]"
+    return f"[{entity} {keyed(key, 'surrogate', entity, normal_form(entity, text)).hex()[:6].upper()}]"
 
 
-def _general_date(entity: str, text: str) -> str:
-    year = re.search(r"(?<!\d)(1[89]|20)\d\d(?!\d)", text)
-    if not year:
-        return f"[{entity}]"
-    if entity == "DATE":
-        return f"[DATE {year[0]}]"
-    return f"[BIRTHDATE {year[0][:3]}0s]" if int(year[0]) >= OLDEST_DECADE else f"[BIRTHDATE <{OLDEST_DECADE}]"
+def days_of(key: bytes, subject: str) -> int:
+    """By how many days the dates of a subject are moved: never 0, at most a year either way."""
+    days = int.from_bytes(keyed(key, "days", subject)[:8]) % (2 * MOST_DAYS)
+    return days - MOST_DAYS if days < MOST_DAYS else days - MOST_DAYS + 1
 
 
-def _normal(entity: str, text: str) -> str:
+def normal_form(entity: str, text: str) -> str:
+    """What all spellings of an identifier have in common."""
     if entity == "PERSON":
         return normal_name(text)
     compact = "".join(c for c in fold(text) if c.isalnum())
@@ -119,13 +111,14 @@ def _normal(entity: str, text: str) -> str:
     return "".join(c for c in compact if c.isdecimal())[-8:] if entity == "PHONE" else compact
 
 
-def _mac(key: bytes, *parts: str) -> bytes:
+def keyed(key: bytes, *parts: str) -> bytes:
+    """32 bytes that only the key and these parts give."""
     # Lengths come first, so that no two lists of parts give the same message.
     message = b"".join(len(raw).to_bytes(8, "big") + raw for raw in (p.encode("utf-8", "surrogatepass") for p in parts))
     return hmac.digest(key, message, hashlib.sha256)
 
 
 def _uuid(key: bytes, *parts: str) -> str:
-    raw = bytearray(_mac(key, *parts)[:16])
+    raw = bytearray(keyed(key, *parts)[:16])
     raw[6], raw[8] = raw[6] & 0x0F | 0x80, raw[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(raw)))

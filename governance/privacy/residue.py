@@ -1,7 +1,7 @@
 """The independent second pass: does a scrubbed text still name someone?
 
 It shares no pattern, no model and no search with the detector, so that a fault there is not repeated here. It knows
-only direct identifiers: what has a written form, and what the record itself declared.
+only direct identifiers: what has a written form, what the record itself declared, and what any record declared.
 """
 
 import datetime
@@ -11,7 +11,11 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from governance.privacy.forms import Forms
 from governance.privacy.names import ORDINARY, TITLES
+from governance.privacy.writing import names_a_thing, without_escapes
+
+FEWEST_OF_NUMBER = 6  # letters and digits of a number that is looked for in the texts of others
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Residue:
     end: int
 
 
-_SURROGATE = re.compile(r"\[[A-Z]{2,12}(?: (?:[0-9A-F]{6}|\d{4}s?|<\d{4}))?\]")
+_SURROGATE = re.compile(r"\[[A-Z]{2,12}(?: (?:[0-9A-F]{6}|\d{3}|\d{4}s?|<\d{4}|~[\w-]{38,}))?\]")
 _IN_EMAIL = r"[^\s@<>\[\]()\"',;:]"
 _EMAIL = re.compile(rf"(?<!{_IN_EMAIL}){_IN_EMAIL}+@{_IN_EMAIL}+\.[^\W\d_]{{2,24}}")
 _NUMBER = re.compile(r"(?<![\w.,])[+(]{0,2}\d(?:[ ().\-]{0,2}\d){6,24}(?![\w]|[.,]\d)")
@@ -47,10 +51,69 @@ def find_residue(texts: Sequence[str], known: Sequence[Collection[object]]) -> l
     """
     found = []
     for index, (text, identifiers) in enumerate(zip(texts, known, strict=True)):
-        bare = _SURROGATE.sub(lambda m: "\0" * len(m[0]), text)  # offsets stay, nothing matches across one
+        bare = without_surrogates(text)
         hits = {*_by_pattern(bare), *_declared(bare, identifiers)}
         found += [Residue(index, entity, start, end) for entity, start, end in sorted(hits, key=lambda h: h[1:])]
     return found
+
+
+def without_surrogates(text: str) -> str:
+    """`text` with our tokens blotted out: offsets stay, nothing matches across one."""
+    return _SURROGATE.sub(lambda m: "\0" * len(m[0]), text)
+
+
+def repeats(part: str, text: str) -> bool:
+    """Whether the letters and digits of `part` are also in `text`, in one run."""
+    bare, whole = ("".join(_plain(match[0]) for match in _WORD.finditer(t)) for t in (part, text))
+    return bare in whole
+
+
+def declared_words(identifier: object) -> list[str]:
+    """The words that stand for a declared identifier in anybody's text: each of a name, all of a number as one."""
+    if identifier is None or _as_date(identifier):
+        return []
+    words = [_plain(match[0]) for match in _WORD.finditer(str(identifier))]
+    if any(c.isdecimal() for c in str(identifier)) or "@" in str(identifier):
+        figures = "".join(c for word in words for c in word if c.isdecimal())
+        return [form for form in ("".join(words), figures) if len(form) >= FEWEST_OF_NUMBER]
+    return [word for word in words if len(word) > 2 and word not in TITLES]
+
+
+def find_declared(texts: Sequence[str], declared: Forms, everyday: Collection[str]) -> list[Residue]:
+    """Every place where a text names somebody whom any record declared; `everyday` words name nobody."""
+    found = []
+    for index, text in enumerate(texts):
+        runs = list(_runs(without_escapes(without_surrogates(text))))
+        known = declared.members(form for _, _, _, forms in runs for form in forms)
+        for entity, start, end, forms in runs:
+            if hit := known.intersection(forms):
+                if entity == "NAME" and (hit & ORDINARY or hit.intersection(everyday) or names_a_thing(text, end)):
+                    continue
+                found.append(Residue(index, entity, start, end))
+    return found
+
+
+def _runs(text: str) -> Iterator[tuple[str, int, int, tuple[str, ...]]]:
+    """Each word, with what it may be the plural of, and each run of words with figures in it, as one."""
+    words = [(_plain(match[0]), *match.span()) for match in _WORD.finditer(text)]
+    for i, (word, start, end) in enumerate(words):
+        if len(word) > 2 and not any(map(str.isdecimal, word)):
+            yield (
+                "NAME",
+                start,
+                end,
+                (word, *(word[: -len(s)] for s in ("s", "es") if word.endswith(s) and len(word) > 5)),
+            )
+        joined, stop = "", start
+        for j, (following, from_, to) in enumerate(words[i : i + 5]):
+            if from_ - stop > 2:
+                break
+            joined, stop = joined + following, to
+            figures = any(map(str.isdecimal, joined))
+            if figures and len(joined) >= FEWEST_OF_NUMBER:
+                yield "IDENTIFIER", start, stop, (joined,)
+            if not figures and j == 1:
+                break
 
 
 Hit = tuple[str, int, int]

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from orchestration.cli import access, audit, deliver, demo, keys, releases, stack
+from orchestration.cli import access, audit, deliver, demo, keys, privacy, releases, stack
 
 ROOMS = {"orchestration", "assets", "serving", "governance"}
 
@@ -47,6 +47,7 @@ def _explained(command: Callable[..., Any]) -> Callable[..., Any]:
 add("The local stack", stack.up, stack.down, stack.status, demo.demo)
 add("Deliveries", deliver.deliver, deliver.generate)
 add("Releases", releases.trace, releases.verify, releases.promote, releases.rollback, releases.reconcile)
+add("Privacy", privacy.reidentify)
 trust = typer.Typer(help="The trust repository and its keys.", no_args_is_help=True)
 app.add_typer(trust, name="keys", rich_help_panel="Releases")
 add("Keys", keys.init, keys.refresh, keys.rotate, keys.revoke, keys.status, to=trust)

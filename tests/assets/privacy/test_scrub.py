@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assets.privacy.residue_check import residue_sample
-from assets.privacy.scrub import SCHEMA, ScrubError, scrub
+from assets.privacy.records import SCHEMA
+from assets.privacy.rows import ScrubError
+from assets.privacy.scrub import scrub
 from governance.tenants import Company, Model, load_company
 
 KEY = b"k" * 32
@@ -87,28 +88,6 @@ def test_scrubbing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     scrubbed(tmp_path, rows)
     assert (tmp_path / "records.parquet").read_bytes() == first
     assert pq.read_table(tmp_path / "records.parquet").num_rows == 699
-
-
-def test_the_residue_check_passes_a_scrub_and_fails_what_was_left(tmp_path: Path) -> None:
-    rows = [note(n) for n in range(1, 20)]
-    records = scrubbed(tmp_path, rows)
-    paths = (tmp_path / "rows.parquet", tmp_path / "records.parquet")
-    assert residue_sample(*paths, NOTES, 100, 7).residues == []
-    records[11]["text"] += " Quenby called."
-    pq.write_table(pa.Table.from_pylist(records, schema=SCHEMA), paths[1])
-    report = residue_sample(*paths, NOTES, 100, 7)
-    assert (report.checked, [(r.record_id, r.entity) for r in report.residues]) == (
-        19,
-        [(records[11]["record_id"], "NAME")],
-    )
-    assert "Quenby" not in str(report)
-
-
-def test_records_of_other_rows_are_not_checked_in_their_place(tmp_path: Path) -> None:
-    scrubbed(tmp_path, [note(1), note(2)])
-    write(tmp_path / "rows.parquet", [note(1)])
-    with pytest.raises(ScrubError, match="2 records for 1 rows"):
-        residue_sample(tmp_path / "rows.parquet", tmp_path / "records.parquet", NOTES, 10, 7)
 
 
 @pytest.mark.parametrize(
