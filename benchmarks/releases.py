@@ -1,4 +1,4 @@
-"""Signed releases of random adapters: what a region verifies and mounts, without a training behind them."""
+"""Signed releases of adapters that nobody trained: what a region verifies and mounts. Tests make theirs here too."""
 
 import json
 import os
@@ -22,6 +22,7 @@ from serving.engine import base_digest, base_folder
 from serving.triton import repository
 
 TENANT = "northbank"
+BASE = "minilm"
 LABELS = tuple(f"label-{i}" for i in range(8))
 RANK = 8
 LAYERS, HIDDEN = 6, 384  # of all-MiniLM-L6-v2
@@ -37,38 +38,53 @@ def keys(folder: Path) -> TrustedKeys:
 
 
 def put(root: Path, keys_dir: Path, release: Release, seed: int) -> str:
-    """Sign a release, lay it into the region's repository at `root` and point to it; its digest."""
+    """Sign a release of a random adapter, lay it into the region at `root` and point to it; its digest."""
+    digest = lay(root, keys_dir, release, seed)
+    repository.switch(root, release)
+    return digest
+
+
+def lay(root: Path, keys_dir: Path, release: Release, seed: int) -> str:
+    """As `put`, without the pointer."""
     work = root.parent / "releases" / str(release)
     digest = signed(work, keys_dir, release, seed)
-    staged = repository.stage(root, release, lambda folder: copytree(work / "signed", folder, dirs_exist_ok=True))
-    repository.install(root, release, staged, lambda folder: None)
-    repository.switch(root, release)
+    install(root, release, work / "signed")
     return digest
 
 
 def signed(work: Path, keys_dir: Path, release: Release, seed: int, weights: int | None = None) -> str:
     """A release in `work / "signed"`; its digest. weights: bytes of noise in the place of an adapter's weights."""
-    _write_adapter(work / "adapter", seed)
+    write_adapter(work / "adapter", seed)
     if weights:
         with (work / "adapter" / "adapter_model.safetensors").open("wb") as file:
             for _ in range(weights >> 20):
                 file.write(os.urandom(1 << 20))
-    came_from = {stage: blob_ref(TENANT, f"{i}" * 64, 100) for i, stage in enumerate(STAGES)}
+    return sign(work / "signed", work / "adapter", release, keys_dir, base_digest(base()))
+
+
+def install(root: Path, release: Release, signed: Path) -> Path:
+    """Lay a signed folder into the region at `root`, unverified: the region's own verification is what is asked."""
+    staged = repository.stage(root, release, lambda folder: copytree(signed, folder, dirs_exist_ok=True))
+    return repository.install(root, release, staged, lambda folder: None)
+
+
+def sign(folder: Path, adapter: Path, release: Release, keys_dir: Path, base_sha256: str) -> str:
+    """The release of what lies in `adapter`, signed into the new `folder`; its digest."""
+    came_from = {stage: blob_ref(release.tenant, f"{i}" * 64, 100) for i, stage in enumerate(STAGES)}
     environment = Environment(lock_sha256="c" * 64, git_sha="a" * 40, image_digest=None)
-    pinned = BaseDigest(name="minilm", sha256=base_digest(base()))
-    manifest = build_manifest(release, work / "adapter", pinned, came_from, environment)
-    assemble(work / "signed", work / "adapter", manifest)
+    manifest = build_manifest(release, adapter, BaseDigest(name=BASE, sha256=base_sha256), came_from, environment)
+    assemble(folder, adapter, manifest)
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     run = Run(builder="benchmark", dagster_run_id="none", mlflow_run_id=None, started=noon, finished=noon)
     predicates = {
-        "gate": gate_result(blob_ref(TENANT, "e" * 64, 100), "d" * 64, ["f1"]),
+        "gate": gate_result(blob_ref(release.tenant, "e" * 64, 100), "d" * 64, ["f1"]),
         "provenance": provenance(manifest, [], "d" * 64, run),
         "sbom": {"bomFormat": "CycloneDX"},
     }
-    return sign_release(work / "signed", manifest, release_key(keys_dir, TENANT), predicates, trusted_keys(keys_dir))
+    return sign_release(folder, manifest, release_key(keys_dir, release.tenant), predicates, trusted_keys(keys_dir))
 
 
-def _write_adapter(folder: Path, seed: int) -> None:
+def write_adapter(folder: Path, seed: int) -> None:
     """What peft would write for query and value, with a head."""
     folder.mkdir(parents=True)
     draw = torch.Generator().manual_seed(seed)

@@ -1,92 +1,80 @@
 """A region's Triton under load: real server, real clients, mixed models, against the engine called directly.
 
 Throughput, latency and processor time by protocol and requests in flight; what the server's path adds to one request;
-how long a new release takes from its file to its first answer, and what others notice of it.
+how long a new release takes from its file to its first answer, and what others notice of it; starts, kills, and a soak.
 """
 
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psutil
 import torch
 
 from benchmarks import releases
+from benchmarks.region import Ask, Region
 from benchmarks.report import arguments, publish
+from benchmarks.soak import Truth, killed, soak
 from governance.tenants import Release
-from orchestration.stack.ports import choose
-from serving.engine import Engine, base_digest
-from serving.triton import client, install, repository, server
-from serving.triton.backend.mounts import Mounts
+from serving.engine import Engine
+from serving.triton import repository
+from serving.triton.keep import BACKEND
 
 TEXT = "I lost my card on the train this morning and somebody has tried to withdraw cash with it, please block it"
 IN_FLIGHT = (1, 8, 32, 64)
-
-
-class Quiet:
-    """Counts nothing."""
-
-    def batch(self, rows: object) -> None: ...
-
-    def mount(self, outcome: str) -> None: ...
+SERVER = "tritonserver"
+SETTLE = 0.05  # seconds after a first answer that count as mounting still
 
 
 def main() -> None:
     args = arguments(__doc__ or "")
-    models, seconds, mounted = (4, 2.0, 5) if args.quick else (32, 10.0, 50)
+    models, seconds, mounts = (4, 2.0, 10) if args.quick else (32, 10.0, 100)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder, names = Path(name), [f"{releases.TENANT}.task-{i}" for i in range(models)]
-        trusted = releases.keys(folder / "keys")
-        root = folder / "region"
-        repository.prepare(root, "minilm", releases.base(), trusted.folder)
+        root, keys_dir = prepared(folder)
         for seed, model in enumerate(names):
-            releases.put(root, folder / "keys", Release.parse(f"{model}@1"), seed)
+            releases.put(root, keys_dir, Release.parse(f"{model}@1"), seed)
         direct = measure_direct(root, names[0], seconds)
-        with running(root) as (process, ports):
+        region = Region(root, releases.BASE)
+        with region:
             rows = [
-                measure_load(process, protocol, port, in_flight, names, seconds)
-                for protocol, port in (("http", ports.http), ("grpc", ports.grpc))
+                measure_load(region, protocol, in_flight, names, seconds)
+                for protocol in ("http", "grpc")
                 for in_flight in IN_FLIGHT
             ]
-        mounting = measure_mounting(root, folder / "keys", names, mounted)
-    one = next(row for row in rows if row["in_flight"] == 1 and row["protocol"] == "grpc")
+            mounting = measure_mounting(region, keys_dir, names, mounts)
+        with Region(root, releases.BASE, PEDIGREE_TRITON_THREADS="2") as two:
+            rows += [measure_load(two, "grpc", in_flight, names, seconds, threads=2) for in_flight in IN_FLIGHT]
+        starts = measure_starts(root, 1 if args.quick else 5)
+        kills = measure_kills(folder / "kills")
+        root, keys_dir = prepared(folder / "soak")
+        soaked = soak(root, keys_dir, *((400, 16, 10, 4) if args.quick else (10_000, 64, 200, 50)))
+    one, many = (next(r for r in rows if (r["protocol"], r["in_flight"]) == ("grpc", n)) for n in (1, 32))
     measures = {
         "p50_ms_1": one["p50_ms"],
         "server_overhead": one["p50_ms"] / direct["p50_ms"],
-        "req_s_32": next(row["req_s"] for row in rows if row["in_flight"] == 32 and row["protocol"] == "grpc"),
+        "req_s_32": many["req_s"],
         "mount_p50_ms": mounting["mount_p50_ms"],
         "mount_interference": mounting["p95_while_mounting_ms"] / mounting["p95_quiet_ms"],
+        "cold_start_s": starts["cold_start_s"],
+        "recovery_s": max(kill["recovery_s"] for kill in kills),
+        "soak_errors": soaked["errors"],
+        "soak_wrong": soaked["wrong"],
     }
-    publish("triton", args, measures, [direct, *rows, mounting])
+    publish("triton", args, measures, [direct, *rows, mounting, starts, *kills, soaked])
 
 
-@contextmanager
-def running(root: Path) -> Iterator[tuple[psutil.Process, server.Ports]]:
-    """The region's Triton, answering."""
-    ports = server.Ports(**choose({"http": None, "grpc": None, "metrics": None}))
-    command = server.command(root, "minilm", ports, install.location())
-    with (root / "triton.log").open("wb") as log:
-        process = subprocess.Popen(command, env=server.environment(install.location()), stdout=log, stderr=log)
-    try:
-        until = time.monotonic() + 90
-        while not client.is_ready(f"http://{server.HOST}:{ports.http}"):
-            if time.monotonic() > until or process.poll() is not None:
-                sys.exit((root / "triton.log").read_text()[-2000:])
-            time.sleep(0.1)
-        yield psutil.Process(process.pid), ports
-    finally:
-        process.terminate()
-        process.wait(60)
+def prepared(folder: Path) -> tuple[Path, Path]:
+    """An empty region's root and the folder of keys, both new in `folder`."""
+    trusted = releases.keys(folder / "keys")
+    repository.prepare(folder / "region", releases.BASE, releases.base(), trusted.folder)
+    return folder / "region", folder / "keys"
 
 
 def measure_direct(root: Path, model: str, seconds: float) -> dict[str, Any]:
@@ -98,85 +86,127 @@ def measure_direct(root: Path, model: str, seconds: float) -> dict[str, Any]:
 
 
 def measure_load(
-    process: psutil.Process, protocol: str, port: int, in_flight: int, names: list[str], seconds: float
+    region: Region, protocol: str, in_flight: int, names: list[str], seconds: float, threads: int = 1
 ) -> dict[str, Any]:
     """`in_flight` clients, each with a connection of its own, each asking the models in turn."""
-    turn, times, began = count(), list[float](), processor_seconds(process)
-    stop = time.monotonic() + seconds
+    turn, times = count(), list[float]()
+    region.asking(protocol)(names[0], TEXT)
+    began, stop = processor_seconds(region), time.monotonic() + seconds
 
     def work() -> None:
-        ask = asking(protocol, port)  # in the thread that uses it: the HTTP client wants that
+        ask = region.asking(protocol)  # in the thread that uses it: the HTTP client wants that
         while time.monotonic() < stop:
             start = time.perf_counter()
-            ask(names[next(turn) % len(names)])
+            ask(names[next(turn) % len(names)], TEXT)
             times.append(time.perf_counter() - start)
 
-    threads = [threading.Thread(target=work) for _ in range(in_flight)]
+    clients = [threading.Thread(target=work) for _ in range(in_flight)]
     start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    wall, spent = time.perf_counter() - start, processor_seconds(process) - began
-    row = {"protocol": protocol, "in_flight": in_flight, **latencies(times)}
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    wall, spent = time.perf_counter() - start, processor_seconds(region) - began
+    row = {"protocol": protocol, "in_flight": in_flight, "threads": threads, **latencies(times)}
     return row | {"req_s": len(times) / wall, "cpu_ms": spent / len(times) * 1000}
 
 
-def asking(protocol: str, port: int) -> Callable[[str], object]:
-    """A function that asks a model once over a connection that stays open."""
-    if protocol == "http":
-        import tritonclient.http as triton
-    else:
-        import tritonclient.grpc as triton
+@dataclass
+class Others:
+    """One client that asks other models all the time; `during`: what goes on, `seconds`: of its requests, by that."""
 
-    connection = triton.InferenceServerClient(f"{server.HOST}:{port}")
-    outputs = [triton.InferRequestedOutput(name) for name in ("LABEL", "SCORES", "MODEL_VERSION", "RELEASE_DIGEST")]
+    ask: Callable[[], object]
+    during: str = "start"
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    done: bool = False
 
-    def ask(model: str) -> object:
-        tensors = [triton.InferInput(name, [1], "BYTES") for name in ("TEXT", "MODEL")]
-        for tensor, value in zip(tensors, (TEXT, model), strict=True):
-            tensor.set_data_from_numpy(np.array([value.encode()], dtype=np.object_))
-        return connection.infer("minilm", tensors, outputs=outputs)
-
-    ask(f"{releases.TENANT}.task-0")
-    return ask
+    def run(self) -> None:
+        while not self.done:
+            started, start = self.during, time.perf_counter()
+            self.ask()
+            if started == self.during:
+                self.seconds.setdefault(started, []).append(time.perf_counter() - start)
 
 
-def measure_mounting(root: Path, keys_dir: Path, names: list[str], times: int) -> dict[str, Any]:
-    """From a pointer on disk to the first answer, verification included, while another model is asked all the time."""
-    trusted = releases.trusted_keys(keys_dir)
-    mounts = Mounts(
-        Engine(releases.base()), root / "models", trusted, base_digest(releases.base()), 1, lambda line: None, Quiet()
-    )
-    mounts.poll()
-    quiet = timed(lambda: mounts.ask(names[0], [TEXT])[1].result(), 5.0)
-    for number in range(times):
-        releases.put(root, keys_dir, Release.parse(f"{releases.TENANT}.late-{number}@1"), 1000 + number)
-    busy, mounting, done = list[float](), list[float](), threading.Event()
+def measure_mounting(region: Region, keys_dir: Path, names: list[str], times: int) -> dict[str, Any]:
+    """From the pointer on disk to the first answer, while another client asks other models all the time.
 
-    def others() -> None:
-        while not done.is_set():
-            start = time.perf_counter()
-            mounts.ask(names[0], [TEXT])[1].result()
-            busy.append(time.perf_counter() - start)
-
-    thread = threading.Thread(target=others)
+    Mounting and quiet take turns and last alike. The quiet has a second client too, which asks a model that is
+    mounted when a new one would first be asked: so the two differ by the mounting alone.
+    """
+    late = [Release.parse(f"{releases.TENANT}.late-{number}@1") for number in range(times)]
+    for seed, release in enumerate(late):
+        releases.lay(region.root, keys_dir, release, 1000 + seed)
+    turn, ask = count(), region.asking()
+    other = region.asking()
+    others = Others(lambda: other(names[next(turn) % len(names)], TEXT))
+    thread, mounting, first = threading.Thread(target=others.run), list[float](), list[float]()
     thread.start()
-    for number in range(times):
+    for release in late:
+        others.during = "mounting"
         start = time.perf_counter()
-        mounts.follow_model(f"{releases.TENANT}.late-{number}")
-        mounts.ask(f"{releases.TENANT}.late-{number}", [TEXT])[1].result()
+        repository.switch(region.root, release)
+        first.append(first_answer(ask, release.served_name))
         mounting.append(time.perf_counter() - start)
-    done.set()
+        time.sleep(SETTLE)
+        others.during = "quiet"
+        time.sleep(mounting[-1] - first[-1])
+        ask(names[0], TEXT)
+        time.sleep(SETTLE)
+    others.done = True
     thread.join()
-    mounts.stop()
     return {
-        "protocol": "none: mounting",
-        "in_flight": 1,
+        "mounting": f"{times} releases",
         "mount_p50_ms": statistics.median(mounting) * 1000,
-        "p95_quiet_ms": latencies(quiet)["p95_ms"],
-        "p95_while_mounting_ms": latencies(busy)["p95_ms"],
+        "mount_p95_ms": latencies(mounting)["p95_ms"],
+        "of_it_first_answer_ms": statistics.median(first) * 1000,
+        "p95_quiet_ms": latencies(others.seconds["quiet"])["p95_ms"],
+        "p95_while_mounting_ms": latencies(others.seconds["mounting"])["p95_ms"],
+        "requests_while_mounting": len(others.seconds["mounting"]),
     }
+
+
+def first_answer(ask: Ask, model: str) -> float:
+    """Ask until `model` answers; the seconds of that request."""
+    from tritonclient.utils import InferenceServerException
+
+    while True:
+        start = time.perf_counter()
+        try:
+            ask(model, TEXT)
+        except InferenceServerException as fault:
+            if "no release answers" not in str(fault):
+                raise
+            time.sleep(0.002)
+        else:
+            return time.perf_counter() - start
+
+
+def measure_starts(root: Path, times: int) -> dict[str, Any]:
+    """From the command to answering, the region's models mounted."""
+    seconds = []
+    for _ in range(times):
+        region = Region(root, releases.BASE)
+        try:
+            seconds.append(region.start())
+        finally:
+            region.__exit__()
+    mounted = len(list((root / "models").iterdir())) - 1
+    return {"start": f"{mounted} models", "cold_start_s": statistics.median(seconds), "slowest_s": max(seconds)}
+
+
+def measure_kills(folder: Path) -> list[dict[str, Any]]:
+    """SIGKILL to the backend, then to the server, under load."""
+    root, keys_dir = prepared(folder)
+    models, truth = [f"{releases.TENANT}.task-{i}" for i in range(4)], Truth()
+    truth.lay(root, keys_dir, [f"{model}@1" for model in models])
+    for model in models:
+        repository.switch(root, Release.parse(f"{model}@1"))
+    region = Region(root, releases.BASE, kept=True)
+    with region:
+        rows = [killed(region, truth, models, victim) for victim in (BACKEND, SERVER)]
+        region.end()
+    return [{**row, "left_in_shared_memory": len(region.shared_memory())} for row in rows]
 
 
 def timed(call: Callable[[], object], seconds: float) -> list[float]:
@@ -196,9 +226,9 @@ def latencies(times: list[float]) -> dict[str, float]:
     return {"p50_ms": statistics.median(ordered) * 1000, "p95_ms": ordered[int(len(ordered) * 0.95)] * 1000}
 
 
-def processor_seconds(process: psutil.Process) -> float:
+def processor_seconds(region: Region) -> float:
     """Of the server and its backend."""
-    return sum(sum(each.cpu_times()[:2]) for each in [process, *process.children(recursive=True)])
+    return sum(sum(each.cpu_times()[:2]) for each in region.family())
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ from serving.engine.adapters import AdapterRefused
 from serving.engine.base import BaseUnusable, base_digest, base_folder
 
 if TYPE_CHECKING:
-    from serving.engine.batching import Batcher
+    from serving.engine.batching import Batch, Batcher
     from serving.engine.engine import Answer, Engine, EngineFull, Limits, NotMounted, Row
 
 __all__ = [
     "AdapterRefused",
     "Answer",
     "BaseUnusable",
+    "Batch",
     "Batcher",
     "Engine",
     "EngineFull",
@@ -30,4 +31,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"serving.engine has no {name!r}")
     from serving.engine import batching, engine
 
-    return getattr(batching if name == "Batcher" else engine, name)
+    return getattr(batching if name in ("Batch", "Batcher") else engine, name)

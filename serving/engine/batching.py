@@ -1,9 +1,11 @@
 """Many requests, computed together: rows of like length share a forward pass, whatever models they ask.
 
-Nothing waits to be joined: what queued while the workers computed is the next batch.
+Nothing waits to be joined: what queued while the workers computed is the next batch. A request of many rows takes turns
+with those behind it.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -17,14 +19,25 @@ from serving.engine.engine import Answer, Engine, Row
 MOST_ROWS = 32
 BUCKET_TOKENS = 16  # lengths that are padded to one
 
-OnBatch = Callable[[Sequence[Row]], None]
+
+class Batch(NamedTuple):
+    """What was computed together: rows, how many models they ask; begun and ended in nanoseconds since the epoch."""
+
+    rows: int
+    models: int
+    began: int
+    ended: int
+
+
+OnBatch = Callable[[Batch], None]
 
 
 class _Asked:
     """Rows that belong together, until all of them are computed."""
 
-    def __init__(self, rows: Sequence[Row], hidden: int) -> None:
+    def __init__(self, rows: Sequence[Row], hidden: int, on_batch: OnBatch | None) -> None:
         self.done: Future[Tensor] = Future()
+        self.on_batch = on_batch
         self.vectors = torch.empty(len(rows), hidden)
         self.left = len(rows)
 
@@ -45,7 +58,7 @@ class Batcher:
     Texts are tokenized by the thread that submits them, so the workers only compute. `on_batch` hears of each batch.
     """
 
-    def __init__(self, engine: Engine, workers: int, on_batch: OnBatch = lambda rows: None) -> None:
+    def __init__(self, engine: Engine, workers: int, on_batch: OnBatch = lambda batch: None) -> None:
         self._engine, self._on_batch = engine, on_batch
         self._waiting: list[_Waiting] = []
         self._news = threading.Condition()
@@ -54,8 +67,11 @@ class Batcher:
         for worker in self._workers:
             worker.start()
 
-    def classify(self, texts: Sequence[str], name: str) -> "Future[list[Answer]]":
-        """The answers of model `name`, which stays as it is until they are there. Raises NotMounted at once."""
+    def classify(self, texts: Sequence[str], name: str, on_batch: OnBatch | None = None) -> "Future[list[Answer]]":
+        """The answers of model `name`, which stays as it is until they are there. Raises NotMounted at once.
+
+        `on_batch` hears of each batch that has rows of this request.
+        """
         pins = ExitStack()
         rows = self._engine.rows(texts, pins.enter_context(self._engine.pinned([name] * len(texts))))
         answered: Future[list[Answer]] = Future()
@@ -68,7 +84,7 @@ class Batcher:
             finally:
                 pins.close()
 
-        self._submit(rows).add_done_callback(finish)
+        self._submit(rows, on_batch).add_done_callback(finish)
         return answered
 
     def embed(self, texts: Sequence[str]) -> Future[Tensor]:
@@ -92,8 +108,8 @@ class Batcher:
         for worker in self._workers:
             worker.join()
 
-    def _submit(self, rows: Sequence[Row]) -> Future[Tensor]:
-        asked = _Asked(rows, self._engine.hidden)
+    def _submit(self, rows: Sequence[Row], on_batch: OnBatch | None = None) -> Future[Tensor]:
+        asked = _Asked(rows, self._engine.hidden, on_batch)
         with self._news:
             self._waiting += [_Waiting(row, place, asked) for place, row in enumerate(rows)]
             self._news.notify(len(rows))
@@ -116,16 +132,22 @@ class Batcher:
             rest: list[_Waiting] = []
             for each in self._waiting:
                 (batch if each.bucket == bucket and len(batch) < MOST_ROWS else rest).append(each)
+            served = {id(each.asked) for each in batch}
+            rest.sort(key=lambda each: id(each.asked) in served)  # those who had a turn wait for another, at the end
             self._waiting = rest
             return batch
 
     def _compute(self, batch: list[_Waiting]) -> None:
-        rows = [each.row for each in batch]
+        rows, requests = [each.row for each in batch], {id(each.asked): each.asked for each in batch}.values()
         try:
-            self._on_batch(rows)
+            began = time.time_ns()
             vectors = self._engine.vectors(rows)
+            done = Batch(len(rows), len({id(row.model) for row in rows}), began, time.time_ns())
+            for heard in (self._on_batch, *(asked.on_batch for asked in requests)):
+                if heard:
+                    heard(done)
         except Exception as fault:
-            for asked in {id(each.asked): each.asked for each in batch}.values():
+            for asked in requests:
                 if not asked.done.done():
                     asked.done.set_exception(fault)
             return

@@ -1,7 +1,7 @@
 """A region's Triton repository on disk: how a release gets in, becomes the one that answers, and leaves.
 
     models/<base>/config.pbtxt, 1/model.py          the resident base, a Python backend model
-    models/<tenant>.<task>/config.pbtxt             the pointer: which version answers; replaced atomically
+    models/<tenant>.<task>/config.pbtxt             the pointer (configuration.py): which version answers
     models/<tenant>.<task>/<N>/                     a release folder (governance/custody/verify.py)
     archive/<tenant>.<task>/<N>/                    the next older ones; the oldest keep only their metadata
     staging/                                        what is being fetched; never seen by Triton
@@ -12,6 +12,7 @@ All on one file system, and every step is one rename, so a kill at any moment le
 
 import json
 import os
+import py_compile
 import re
 import shutil
 import time
@@ -24,15 +25,11 @@ from governance.custody.canonical import sha256_file
 from governance.custody.manifest import ADAPTER_FILES, MANIFEST
 from governance.tenants import Release
 from serving.engine.base import base_digest
+from serving.triton.configuration import POINTER, RepositoryError, base_configuration, pointer, read_pointer
 
-POINTER = "config.pbtxt"
 LEFTOVER_SECONDS = 3600.0
 
 Verify = Callable[[Path], object]
-
-
-class RepositoryError(RuntimeError):
-    """A region's repository is not in the state that this step needs; the message names folder and remedy."""
 
 
 def prepare(region_root: Path, base_name: str, base_folder: Path, trusted_keys: Path, dtype: str = "float32") -> None:
@@ -45,7 +42,10 @@ def prepare(region_root: Path, base_name: str, base_folder: Path, trusted_keys: 
         (region_root / name).mkdir(parents=True, exist_ok=True)
     model = region_root / "models" / base_name
     (model / "1").mkdir(parents=True, exist_ok=True)
-    _replace(model / "1" / "model.py", "from serving.triton.backend.model import TritonPythonModel  # noqa: F401\n")
+    program = "from serving.triton.backend.model import TritonPythonModel  # noqa: F401\n"
+    if _replace_other(model / "1" / "model.py", program):
+        # Its server would write this beside it, and Triton take a folder that changed for a model that changed.
+        py_compile.compile(str(model / "1" / "model.py"))
     parameters = {
         "BASE_FOLDER": str(base_folder.resolve()),
         "BASE_SHA256": base_digest(base_folder),
@@ -53,7 +53,7 @@ def prepare(region_root: Path, base_name: str, base_folder: Path, trusted_keys: 
         "MODELS": str((region_root / "models").resolve()),
         "TRUSTED_KEYS": str(trusted_keys.resolve()),
     }
-    _replace(model / POINTER, _base_configuration(base_name, parameters))
+    _replace_other(model / POINTER, base_configuration(base_name, parameters))
 
 
 def release_folder(region_root: Path, release: Release) -> Path:
@@ -123,34 +123,22 @@ def switch(region_root: Path, release: Release) -> None:
         raise RepositoryError(f"{manifest.parent} is not installed; stage and install {release} before the switch")
     digest = sha256_file(manifest)
     _record(region_root, release, digest)
-    _replace(region_root / "models" / release.served_name / POINTER, _pointer(release, digest))
+    named = pointer(release.served_name, release.number, digest, _resident_base(region_root))
+    _replace(region_root / "models" / release.served_name / POINTER, named)
 
 
 def withdraw(region_root: Path, served_name: str) -> None:
     """Take the pointer away: no version of the model answers in this region."""
-    pointer = _model_folder(region_root, served_name) / POINTER
-    pointer.unlink(missing_ok=True)
-    if pointer.parent.is_dir():
-        _sync(pointer.parent)
+    folder = _model_folder(region_root, served_name)
+    (folder / POINTER).unlink(missing_ok=True)
+    if folder.is_dir():
+        _sync(folder)
 
 
 def live(region_root: Path, served_name: str) -> int | None:
     """The version that the pointer names, None where the model has none. Raises RepositoryError on a broken pointer."""
     pointed = read_pointer(_model_folder(region_root, served_name) / POINTER)
     return pointed[0] if pointed else None
-
-
-def read_pointer(path: Path) -> tuple[int, str] | None:
-    """Version and release digest that the pointer at `path` names; None if there is none. Raises RepositoryError."""
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return None
-    version = re.search(r"specific\s*{\s*versions:\s*\[\s*([1-9][0-9]*)\s*\]\s*}", text)
-    digest = re.search(r'"RELEASE_DIGEST"\s*value:\s*{\s*string_value:\s*"([0-9a-f]{64})"', text)
-    if not version or not digest:
-        raise RepositoryError(f"{path} names no version and release digest; switch the model again")
-    return int(version[1]), digest[1]
 
 
 def prune(region_root: Path, served_name: str, active: int = 3, archived: int = 2) -> None:
@@ -192,6 +180,14 @@ def _model_folder(region_root: Path, served_name: str) -> Path:
     return region_root / "models" / served_name
 
 
+def _resident_base(region_root: Path) -> str:
+    """The one model of the region that is no tenant's."""
+    bases = [folder.name for folder in (region_root / "models").iterdir() if "." not in folder.name]
+    if len(bases) != 1:
+        raise RepositoryError(f"{region_root / 'models'} holds {len(bases)} bases, not 1; prepare the region again")
+    return bases[0]
+
+
 def _archived(region_root: Path, served_name: str, version: int) -> Path:
     return region_root / "archive" / served_name / str(version)
 
@@ -225,41 +221,12 @@ def _record(region_root: Path, release: Release, digest: str) -> None:
         os.fsync(file.fileno())
 
 
-def _pointer(release: Release, digest: str) -> str:
-    return f"""\
-name: "{release.served_name}"
-backend: "lora"
-version_policy {{ specific {{ versions: [{release.number}] }} }}
-parameters {{ key: "RELEASE_DIGEST" value: {{ string_value: "{digest}" }} }}
-"""
-
-
-def _base_configuration(name: str, parameters: dict[str, str]) -> str:
-    given = "".join(
-        f"parameters {{ key: {json.dumps(key)} value: {{ string_value: {json.dumps(value)} }} }}\n"
-        for key, value in parameters.items()
-    )
-    # max_batch_size 0: the backend takes every request at once and batches by itself, across models.
-    return f"""\
-name: {json.dumps(name)}
-backend: "python"
-max_batch_size: 0
-input [
-  {{ name: "TEXT" data_type: TYPE_STRING dims: [-1] optional: true }},
-  {{ name: "MODEL" data_type: TYPE_STRING dims: [1] optional: true }},
-  {{ name: "DIGEST" data_type: TYPE_STRING dims: [1] optional: true }}
-]
-output [
-  {{ name: "LABEL" data_type: TYPE_STRING dims: [-1] }},
-  {{ name: "SCORES" data_type: TYPE_FP32 dims: [-1, -1] }},
-  {{ name: "LABELS" data_type: TYPE_STRING dims: [-1] }},
-  {{ name: "MODEL_VERSION" data_type: TYPE_STRING dims: [1] }},
-  {{ name: "RELEASE_DIGEST" data_type: TYPE_STRING dims: [1] }},
-  {{ name: "EMBEDDING" data_type: TYPE_FP32 dims: [-1, -1] }},
-  {{ name: "STATUS" data_type: TYPE_STRING dims: [1] }}
-]
-instance_group [ {{ kind: KIND_CPU count: 1 }} ]
-{given}"""
+def _replace_other(path: Path, text: str) -> bool:
+    """Replace the file unless it has this text already: then it keeps its time, and Triton need not load it again."""
+    if path.is_file() and path.read_text() == text:
+        return False
+    _replace(path, text)
+    return True
 
 
 def _replace(path: Path, text: str) -> None:

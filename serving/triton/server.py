@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +20,9 @@ THREADS = "1"  # that compute in a region, a batch each; locally three regions s
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_MEMORY_MIN = 64 << 20  # the Python backend takes 1 MiB a stub at first, and grows with large requests
 
-# The load API can be made to run code, shared memory to read other requests; nothing here needs either from outside.
+# The load API can be made to run code, shared memory to read other requests: for who may read the region's folder only.
 RESTRICTED = "model-repository,shared-memory,trace,logging"
+RESTRICTING = ("http-restricted-api", "grpc-restricted-protocol")
 
 
 class TritonUnusable(RuntimeError):
@@ -36,6 +39,7 @@ class Ports:
 def command(region_root: Path, base: str, ports: Ports, install: Path) -> list[str]:
     """The command line of one region's Triton with `base` resident; models/ must be prepared (repository.prepare)."""
     server = server_folder(install)
+    admin = "=".join(*admin_header(region_root).items())  # the only way that Triton takes it; ps shows it
     return [
         str(server / "bin" / "tritonserver"),
         f"--model-repository={region_root / 'models'}",
@@ -49,13 +53,13 @@ def command(region_root: Path, base: str, ports: Ports, install: Path) -> list[s
         f"--grpc-port={ports.grpc}",
         f"--metrics-address={HOST}",
         f"--metrics-port={ports.metrics}",
-        f"--http-restricted-api={RESTRICTED}:pedigree-admin={_nobody()}",
-        f"--grpc-restricted-protocol={RESTRICTED}:pedigree-admin={_nobody()}",
+        *(f"--{api}={RESTRICTED}:{admin}" for api in RESTRICTING),
         "--exit-timeout-secs=5",
         "--log-verbose=0",
         "--log-format=ISO8601",
         "--allow-gpu-metrics=false",
         "--disable-auto-complete-config",
+        *_tracing(traces_endpoint(os.environ)),
     ]
 
 
@@ -69,8 +73,25 @@ def environment(install: Path) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": "1",  # each thread of the backend computes alone
         "PEDIGREE_TRITON_THREADS": env.get("PEDIGREE_TRITON_THREADS", THREADS),
     }
+
+
+def admin_header(region_root: Path) -> dict[str, str]:
+    """The header that opens a region's index and load API, made when first asked for; its secret is the region's."""
+    path = region_root / "admin"
+    with suppress(FileExistsError), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(os.urandom(16).hex())
+    return {"pedigree-admin": path.read_text()}
+
+
+def traces_endpoint(environment: Mapping[str, str]) -> str | None:
+    """Where OTLP over HTTP is received, by OpenTelemetry's own variables; None: nothing is traced."""
+    if whole := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return whole
+    collector = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return f"{collector.rstrip('/')}/v1/traces" if collector else None
 
 
 def preflight(install: Path) -> None:
@@ -105,6 +126,8 @@ def _check_numpy(install: Path) -> None:
         raise TritonUnusable(f"{python} has numpy {done.stdout.strip()}, the stub needs numpy 1; install again")
 
 
-def _nobody() -> str:
-    """A fresh secret that is told to nobody, so a restricted API is closed rather than guarded."""
-    return os.urandom(16).hex()
+def _tracing(endpoint: str | None) -> list[str]:
+    """Every request gets a span, beneath that of its `traceparent`; none without an endpoint."""
+    settings = ("mode=opentelemetry", "level=TIMESTAMPS", "rate=1", "count=-1", f"opentelemetry,url={endpoint}")
+    named = "opentelemetry,resource=service.name=pedigree-triton"
+    return [f"--trace-config={setting}" for setting in (*settings, named)] if endpoint else []

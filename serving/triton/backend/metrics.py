@@ -5,7 +5,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb
 
-from serving.engine import Engine, Row
+from serving.engine import Batch, Engine
 
 MOST_MODELS = 1000  # more share the label `other`
 SECONDS = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0]
@@ -36,9 +36,9 @@ class Metrics:
         """`outcome`: refused or failed. What was asked for may be no model at all, so it is no label."""
         self._requests(model="", outcome=outcome).increment(1)
 
-    def batch(self, rows: Sequence[Row]) -> None:
-        self._rows().observe(len(rows))
-        self._mix().observe(len({id(row.model) for row in rows}))
+    def batch(self, batch: Batch) -> None:
+        self._rows().observe(batch.rows)
+        self._mix().observe(batch.models)
 
     def mount(self, outcome: str) -> None:
         """`outcome`: mounted or refused."""

@@ -8,6 +8,7 @@ so the ones that wait share batches, whatever models they ask.
 
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -21,16 +22,26 @@ import torch
 import triton_python_backend_utils as pb
 
 from governance.custody.keys import TrustedKeys
-from serving.engine import Answer, Engine, base_digest
+from serving.engine import Answer, Batch, Engine, Limits, base_digest
+from serving.triton.backend.catalogue import Catalogue
 from serving.triton.backend.metrics import Metrics
 from serving.triton.backend.mounts import ModelUnknown, Mounts, Served
+from serving.triton.backend.spans import Spans
 
 ROWS_LIMIT = 1024
 TEXT_LIMIT = 100_000  # characters
+SWITCH_SECONDS = 0.0005  # what a thread that computes waits at most for one that verifies or reads a request
 
 
 class RequestRefused(ValueError):
     """A request cannot be answered as it is; the message names the fault."""
+
+
+class Told:
+    """Prometheus hears of batches and mounts, Triton's own list of what answers."""
+
+    def __init__(self, metrics: Metrics, catalogue: Catalogue) -> None:
+        self.batch, self.mount, self.answers = metrics.batch, metrics.mount, catalogue.note
 
 
 class TritonPythonModel:
@@ -44,8 +55,10 @@ class TritonPythonModel:
             )
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         torch.set_num_threads(1)
-        engine = Engine(folder, given["DTYPE"])
-        self._base, self._metrics = found, Metrics(engine)
+        sys.setswitchinterval(SWITCH_SECONDS)
+        engine = Engine(folder, given["DTYPE"], Limits(models=int(os.environ.get("PEDIGREE_TRITON_MODELS", "1024"))))
+        self._base, self._metrics, self._spans = found, Metrics(engine), Spans()
+        self._catalogue = Catalogue(pb.Logger.log_info)
         self._mounts = Mounts(
             engine,
             Path(given["MODELS"]),
@@ -53,12 +66,13 @@ class TritonPythonModel:
             found,
             int(os.environ.get("PEDIGREE_TRITON_THREADS", "1")),
             pb.Logger.log_info,
-            self._metrics,
+            Told(self._metrics, self._catalogue),
         )
-        self._mounts.poll()
+        self._mounts.look()
         self._mounts.follow()
 
     def execute(self, requests: list[Any]) -> None:
+        self._catalogue.ready.set()
         for request in requests:
             reply = partial(_send, request.get_response_sender())
             try:
@@ -79,10 +93,12 @@ class TritonPythonModel:
             vectors.add_done_callback(lambda done: reply(self._when_done(done, _embedding)))
         else:
             began, model, digest = time.perf_counter(), _name(request, "MODEL"), _name(request, "DIGEST", "")
-            served, answers = self._mounts.ask(model, _texts(request), digest or None)
+            context, batches = self._spans.context(request), list[Batch]()
+            served, answers = self._mounts.ask(model, _texts(request), digest or None, batches.append)
 
             def outputs(answers: list[Answer]) -> list[Any]:
                 self._metrics.answered(model, time.perf_counter() - began)
+                self._spans.computed(context, model, served, batches)
                 return _answers(served, answers)
 
             answers.add_done_callback(lambda done: reply(self._when_done(done, outputs)))

@@ -1,39 +1,30 @@
-"""Which release of each model answers: follows the pointers on disk, verifies, mounts, switches, and can say why not.
+"""Which release of each model answers: verifies what the pointers name, mounts, switches, and can say why not.
 
 Runs inside Triton, but knows no Triton.
 """
 
-import threading
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from governance.custody.canonical import sha256_document
 from governance.custody.keys import TrustedKeys
 from governance.custody.manifest import ReleaseManifest, release_digest
 from governance.custody.verify import ReleaseRefused, verify_release
-from serving.engine import Answer, Batcher, Engine, NotMounted, Row
-from serving.triton.repository import POINTER, RepositoryError, read_pointer
+from serving.engine import Answer, Batch, Batcher, Engine, NotMounted
+from serving.engine.batching import OnBatch
+from serving.triton.backend.pointers import Log, Pointers
+from serving.triton.configuration import POINTER, read_pointer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-POLL_SECONDS = 0.15
-WARM_UP = "Is this the release that was promoted?"
-
-Log = Callable[[str], None]
-Identity = tuple[int, int] | None
-
-
-class Stamp(NamedTuple):
-    """How a model's pointer, and the folder of the version that it names, lay on the disk."""
-
-    pointer: Identity = None
-    version: int | None = None
-    folder: Identity = None
+WARM_UP = "ok"
 
 
 @dataclass(frozen=True)
@@ -58,19 +49,22 @@ class ModelUnknown(LookupError):
 
 
 class Observer(Protocol):
-    """Who counts what happens here."""
+    """Who hears what happens here."""
 
-    def batch(self, rows: Sequence[Row]) -> None: ...
+    def batch(self, batch: Batch) -> None: ...
 
     def mount(self, outcome: str) -> None: ...
+
+    def answers(self, name: str, served: Served | None) -> None: ...
 
 
 class Mounts:
     """The models of one repository on one engine.
 
-    `poll` looks at every pointer once; `follow` does so in a thread until `stop`. A release is mounted and warm before
-    it becomes the one that answers, the one before stays resident beside it, and one that is refused changes nothing
-    but `status`. What the engine evicted is mounted again, verified again, when it is asked for.
+    `look` brings every model to where its pointer says; `follow` goes on doing so until `stop`. A release is mounted
+    and warm before it becomes the one that answers, the one before stays resident beside it, and one that is refused
+    changes nothing but `status`. What the engine evicted is mounted again, verified again, when it is asked for.
+    Mounting takes threads of its own, so requests on other models never wait in line behind it.
     """
 
     def __init__(
@@ -85,26 +79,29 @@ class Mounts:
     ) -> None:
         self._engine, self._models, self._trusted, self._base, self._log = engine, models, trusted, base_sha256, log
         self._observer, self._batcher = observer, Batcher(engine, workers, observer.batch)
+        self._pointers = Pointers(models, self._follow_model, log)
         self._returning = ThreadPoolExecutor(1, thread_name_prefix="returning")
-        self._seen: dict[str, Stamp] = {}
         self._served: dict[str, Served] = {}
         self._before: dict[str, Served] = {}
         self._refused: dict[str, Refused] = {}
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self.look, self.follow = self._pointers.look, self._pointers.start
 
-    def ask(self, name: str, texts: Sequence[str], digest: str | None = None) -> tuple[Served, Future[list[Answer]]]:
+    def ask(
+        self, name: str, texts: Sequence[str], digest: str | None = None, on_batch: OnBatch | None = None
+    ) -> tuple[Served, "Future[list[Answer]]"]:
         """The release that answers for `tenant.task`, and what it will say. Raises ModelUnknown.
 
-        With `digest` that release answers or none: the live one, or the one before it.
+        With `digest` that release answers or none: the live one, or the one before it. `on_batch`: Batcher.classify.
         """
         while True:
             now = self._find(name, digest)
             try:
-                return now, self._batcher.classify(texts, now.mount)
+                return now, self._batcher.classify(texts, now.mount, on_batch)
             except NotMounted:
                 if self._find(name, digest) == now:
-                    return now, self._returning.submit(self._answer_evicted, now, texts)
+                    return now, self._once_mounted(
+                        name, now, partial(self._batcher.classify, texts, now.mount, on_batch)
+                    )
 
     def embed(self, texts: Sequence[str]) -> "Future[Tensor]":
         """The base's own vectors of `texts`, see Engine.embed."""
@@ -121,25 +118,10 @@ class Mounts:
             for name in sorted({*self._served, *self._refused})
         }
 
-    def follow(self) -> None:
-        self._thread = threading.Thread(target=self._loop, name="pointers", daemon=True)
-        self._thread.start()
-
     def stop(self) -> None:
-        self._stopping.set()
-        if self._thread:
-            self._thread.join()
+        self._pointers.stop()
         self._returning.shutdown()
         self._batcher.close()
-
-    def poll(self) -> None:
-        """Bring every model to where its pointer says."""
-        names = {folder.name for folder in self._models.iterdir() if "." in folder.name.strip(".")}
-        for name in sorted(names | self._served.keys() | self._refused.keys()):
-            stamp = self._stamp(name)
-            if stamp != self._seen.get(name, Stamp()):
-                self._seen[name] = stamp
-                self.follow_model(name)
 
     def _find(self, name: str, digest: str | None) -> Served:
         now = self._served.get(name)
@@ -151,33 +133,28 @@ class Mounts:
             return before
         raise ModelUnknown(f"{name} does not answer with release digest {digest[:64]}; it answers with {now.digest}")
 
-    def _answer_evicted(self, served: Served, texts: Sequence[str]) -> list[Answer]:
-        """Mount it again, beside the requests on other models, then answer."""
-        while True:
+    def _once_mounted(
+        self, name: str, served: Served, ask: Callable[[], "Future[list[Answer]]"]
+    ) -> "Future[list[Answer]]":
+        """What `ask` gives once the release, which was evicted, is mounted again."""
+        answered: Future[list[Answer]] = Future()
+
+        def bring_back() -> None:
             try:
-                return self._batcher.classify(texts, served.mount).result()
-            except NotMounted:
-                name, version = served.release.split("@")
-                self._mount(name, int(version), served.digest)
+                while True:
+                    with suppress(NotMounted):
+                        ask().add_done_callback(partial(_hand_on, answered))
+                        return
+                    if served not in (self._served.get(name), self._before.get(name)):
+                        raise ModelUnknown(f"{served.release} was withdrawn while it was asked")
+                    self._mount(name, int(served.release.rpartition("@")[2]), served.digest)
+            except Exception as fault:
+                answered.set_exception(fault)
 
-    def _loop(self) -> None:
-        while not self._stopping.wait(POLL_SECONDS):
-            try:
-                self.poll()
-            except Exception as error:  # the watcher must outlive a full disk or a vanished folder
-                self._log(f"the pointers in {self._models} could not be read: {error}")
+        self._returning.submit(bring_back)
+        return answered
 
-    def _stamp(self, name: str) -> Stamp:
-        """Changes when the pointer or the folder that it names does, so a repaired release is tried again.
-
-        Two looks at the disk for a model that stands still: thousands are looked at several times a second.
-        """
-        path = self._models / name / POINTER
-        pointer, known = _identity(path), self._seen.get(name)
-        version = known.version if known and known.pointer == pointer else _pointed_version(path)
-        return Stamp(pointer, version, _identity(path.with_name(str(version))) if version else None)
-
-    def follow_model(self, name: str) -> None:
+    def _follow_model(self, name: str) -> None:
         """Bring one model to where its pointer says; what is wrong with it is told by `status`."""
         version = None
         try:
@@ -194,14 +171,25 @@ class Mounts:
             self._log(f"{name}: version {version} refused, {still} keeps answering: {refused}")
 
     def _put_live(self, name: str, version: int, digest: str) -> None:
-        now = self._mount(name, version, digest)
-        self._batcher.classify([WARM_UP], now.mount).result()
-        before, self._served[name] = self._served.get(name), now
+        now, before = self._mount(name, version, digest), self._served.get(name)
+        try:
+            self._warm_up(now)
+        except Exception:
+            self._forget(now, keep=(before, self._before.get(name)))
+            raise
+        self._served[name] = now
         self._refused.pop(name, None)
         if before and before.mount != now.mount:
             self._forget(self._before.get(name), keep=(now, before))
             self._before[name] = before
+        self._observer.answers(name, now)
         self._log(f"{name}: {now.release} answers, digest {now.digest}")
+
+    def _warm_up(self, served: Served) -> None:
+        """Let it answer once, in this thread: behind the requests in the line it would wait, and let them wait."""
+        (answer,) = self._engine.classify([WARM_UP], [served.mount])
+        if not all(map(math.isfinite, answer.scores.values())):
+            raise ReleaseRefused(f"{served.release} answers with no number: its weights overflow on the resident base")
 
     def _mount(self, name: str, version: int, digest: str) -> Served:
         """Verify the release of that version and mount it. Raises ReleaseRefused, AdapterRefused, EngineFull."""
@@ -219,10 +207,11 @@ class Mounts:
         if live := self._served.pop(name, None):
             self._forget(live)
             self._forget(self._before.pop(name, None))
+            self._observer.answers(name, None)
             self._log(f"{name}: withdrawn, nothing answers")
 
-    def _forget(self, served: Served | None, keep: Sequence[Served] = ()) -> None:
-        if served and served.mount not in {each.mount for each in keep}:
+    def _forget(self, served: Served | None, keep: Sequence[Served | None] = ()) -> None:
+        if served and served.mount not in {each.mount for each in keep if each}:
             with suppress(NotMounted):  # evicted before
                 self._engine.unmount(served.mount)
 
@@ -231,17 +220,8 @@ def _mount_name(manifest: ReleaseManifest) -> str:
     return f"{manifest.release}#{sha256_document([file.sha256 for file in manifest.files])[:16]}"
 
 
-def _pointed_version(pointer: Path) -> int | None:
-    try:
-        pointed = read_pointer(pointer)
-    except (RepositoryError, OSError, UnicodeDecodeError):
-        return None
-    return pointed[0] if pointed else None
-
-
-def _identity(path: Path) -> Identity:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
+def _hand_on(answered: "Future[list[Answer]]", computed: "Future[list[Answer]]") -> None:
+    if fault := computed.exception():
+        answered.set_exception(fault)
+    else:
+        answered.set_result(computed.result())

@@ -63,8 +63,8 @@ def promote(root: Path, number: int) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in ("models", "staging", "archive", "history"):
-        (tmp_path / name).mkdir()
+    for name in ("models/minilm", "staging", "archive", "history"):
+        (tmp_path / name).mkdir(parents=True)
     return tmp_path
 
 

@@ -1,0 +1,95 @@
+"""Hears when a pointer on disk changes, so that a new release is followed at once and a thousand cost nothing."""
+
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from serving.triton.configuration import POINTER, RepositoryError, read_pointer
+
+STEP_MS = 5  # a change is acted upon this long after it
+LOOK_SECONDS = 1.0  # every pointer is looked at this often too: some file systems tell no changes
+
+Log = Callable[[str], None]
+Identity = tuple[int, int] | None
+
+
+class Stamp(NamedTuple):
+    """How a model's pointer, and the folder of the version that it names, lay on the disk."""
+
+    pointer: Identity = None
+    version: int | None = None
+    folder: Identity = None
+
+
+class Pointers:
+    """The pointers of one repository. `follow(name)` is called for a model whose pointer, or the folder that it names,
+    is not as it was: in `look`, and in a thread from `start` to `stop`."""
+
+    def __init__(self, models: Path, follow: Callable[[str], None], log: Log) -> None:
+        self._models, self._follow, self._log = models, follow, log
+        self._seen: dict[str, Stamp] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def look(self, names: Iterable[str] = ()) -> None:
+        """Follow each of these models, or of all, that changed since the last look."""
+        for name in sorted(set(names) or {folder.name for folder in self._models.iterdir()} | self._seen.keys()):
+            if "." not in name.strip("."):
+                continue  # the resident base
+            stamp = self._stamp(name)
+            if stamp != self._seen.pop(name, Stamp()):
+                self._follow(name)
+            if stamp != Stamp():
+                self._seen[name] = stamp
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._loop, name="pointers", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        from watchfiles import watch
+
+        while not self._stopping.is_set():
+            try:
+                self.look()
+                for changes in watch(
+                    self._models,
+                    watch_filter=None,
+                    step=STEP_MS,
+                    rust_timeout=int(LOOK_SECONDS * 1000),
+                    yield_on_timeout=True,
+                    stop_event=self._stopping,
+                ):
+                    self.look(part for _, path in changes for part in Path(path).relative_to(self._models).parts[:1])
+            except Exception as error:  # the watcher must outlive a full disk or a vanished folder
+                self._log(f"the pointers in {self._models} could not be read: {error}")
+                self._stopping.wait(LOOK_SECONDS)
+
+    def _stamp(self, name: str) -> Stamp:
+        """Changes when the pointer or the folder that it names does, so a repaired release is tried again."""
+        path = self._models / name / POINTER
+        pointer, known = _identity(path), self._seen.get(name)
+        version = known.version if known and known.pointer == pointer else _pointed_version(path)
+        return Stamp(pointer, version, _identity(path.with_name(str(version))) if version else None)
+
+
+def _pointed_version(pointer: Path) -> int | None:
+    try:
+        pointed = read_pointer(pointer)
+    except (RepositoryError, OSError):
+        return None
+    return pointed[0] if pointed else None
+
+
+def _identity(path: Path) -> Identity:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
