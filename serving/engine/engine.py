@@ -4,6 +4,7 @@ A batch may mix models. What a row gets depends on its model and its text alone,
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -32,11 +33,15 @@ class EngineFull(RuntimeError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What mounted models may take together: their number, the bytes of their adapters and heads, rank-one pages."""
+    """What mounted models may take together: their number, the bytes of their adapters and heads, rank-one pages.
+
+    patience: seconds that a mount waits for a model to be out of use when all are in use.
+    """
 
     models: int = 1024
     bytes: int = 8 << 30
     pages: int = 32_768
+    patience: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Engine:
         self._limits = limits or Limits()
         self._encoder = Encoder(base, dtype, self._limits.pages)
         self._models: OrderedDict[str, Mounted] = OrderedDict()  # least recently used first
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self.evictions = 0
 
     def mount(self, name: str, folder: Path, expect: Mapping[str, str] | None = None) -> None:
@@ -128,6 +133,7 @@ class Engine:
                 for model in found:
                     model.users -= 1
                     self._free_unused(model)
+                self._lock.notify_all()
 
     @property
     def hidden(self) -> int:
@@ -177,6 +183,7 @@ class Engine:
         size = self._encoder.slots.size(adapter.layers) + adapter.weight.nbytes + adapter.bias.nbytes
         if size > self._limits.bytes or adapter.rank > self._limits.pages:
             raise EngineFull(f"the adapter takes {size} bytes and {adapter.rank} pages, allowed are {self._limits}")
+        deadline = time.monotonic() + self._limits.patience
         with self._lock:
             while True:
                 held = self.resident_bytes
@@ -184,10 +191,11 @@ class Engine:
                     with suppress(SlotsFull):
                         return self._encoder.slots.take(adapter.layers)
                 idle = next((name for name, model in self._models.items() if not model.users), None)
-                if idle is None:
+                if idle is not None:
+                    self._drop(idle)
+                    self.evictions += 1
+                elif not self._lock.wait(deadline - time.monotonic()):
                     raise EngineFull(f"all {len(self._models)} mounted models ({held} bytes) are in use; raise limits")
-                self._drop(idle)
-                self.evictions += 1
 
     def _drop(self, name: str) -> bool:
         model = self._models.pop(name, None)

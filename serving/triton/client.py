@@ -40,15 +40,22 @@ class Reply:
     release_digest: str
 
 
-def ask(address: str, model: str, texts: Sequence[str], timeout: float = TIMEOUT, digest: str | None = None) -> Reply:
+def ask(
+    address: str,
+    model: str,
+    texts: Sequence[str],
+    timeout: float = TIMEOUT,
+    digest: str | None = None,
+    traceparent: str | None = None,
+) -> Reply:
     """What model `tenant.task` says about `texts` in the region at `address` (http://host:port).
 
-    With `digest` only the release of that digest answers. Raises RegionDown, ModelUnknown, RequestRefused,
-    RequestFailed.
+    With `digest` only the release of that digest answers. `traceparent` (W3C) makes the region's spans its children.
+    Raises RegionDown, ModelUnknown, RequestRefused, RequestFailed.
     """
     outputs = ("LABEL", "SCORES", "LABELS", "MODEL_VERSION", "RELEASE_DIGEST")
     strict = {} if digest is None else {"DIGEST": [digest]}
-    said = _infer(address, {"TEXT": texts, "MODEL": [model], **strict}, outputs, timeout)
+    said = _infer(address, {"TEXT": texts, "MODEL": [model], **strict}, outputs, timeout, traceparent)
     return Reply(
         labels=_texts(said["LABEL"]),
         scores=said["SCORES"],
@@ -79,7 +86,11 @@ def is_ready(address: str, timeout: float = 1.0) -> bool:
 
 
 def _infer(
-    address: str, inputs: dict[str, Sequence[str]], outputs: Sequence[str], timeout: float
+    address: str,
+    inputs: dict[str, Sequence[str]],
+    outputs: Sequence[str],
+    timeout: float,
+    traceparent: str | None = None,
 ) -> dict[str, "np.ndarray[Any, Any]"]:
     from tritonclient.http import InferenceServerClient, InferRequestedOutput
     from tritonclient.utils import InferenceServerException
@@ -93,6 +104,7 @@ def _infer(
             base,
             tensors,
             outputs=[InferRequestedOutput(name, binary_data=True) for name in outputs],
+            headers={"traceparent": traceparent} if traceparent else None,
         )
         return {name: result.as_numpy(name) for name in outputs}
     except InferenceServerException as error:

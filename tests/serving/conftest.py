@@ -1,13 +1,8 @@
 """Real adapters on the real base, signed release folders, and one real Triton for the session."""
 
 import json
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +13,15 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModel
 
-from governance.custody.blobs import blob_ref
-from governance.custody.bundle import assemble, sign_release
-from governance.custody.keys import TrustedKeys, create_keys, release_key, trusted_keys
-from governance.custody.manifest import STAGES, BaseDigest, Environment, build_manifest
-from governance.custody.provenance import Run, gate_result, provenance
-from governance.custody.verify import verify_release
+from benchmarks import releases
+from benchmarks.region import Region
+from governance.custody.keys import TrustedKeys, create_keys, trusted_keys
 from governance.tenants import Base, Release
-from orchestration.stack.ports import choose
 from serving.engine import Engine, base_digest, base_folder
-from serving.triton import client, install, repository, server
+from serving.triton import install, repository, server
 
 TENANTS = ("northbank", "stclare")
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 torch.set_num_threads(1)  # two threads that wait for each other on busy cores are slower than one
-SHARED_MEMORY = "pedigree_tests_serving_"
 
 
 @dataclass
@@ -99,73 +88,29 @@ def trusted(keys_dir: Path) -> TrustedKeys:
 
 @pytest.fixture(scope="session")
 def make_release(
-    base: Path, keys_dir: Path, trusted: TrustedKeys, make_adapter: Callable[..., Trained],
+    base: Path,
+    keys_dir: Path,
+    make_adapter: Callable[..., Trained],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., Path]:  # fmt: skip
-    """A signed release folder; the same name gives the same folder."""
+) -> Callable[..., Path]:
+    """A signed release folder; the same name gives the same folder. `change` may spoil the adapter before."""
     made: dict[str, Path] = {}
-    base_sha256 = base_digest(base)
 
-    def make(release: str, seed: int = 0, base_sha256: str = base_sha256) -> Path:
-        if release in made:
-            return made[release]
-        work, named = tmp_path_factory.mktemp("release"), Release.parse(release)
-        make_adapter(work / "adapter", seed=seed)
-        lineage = {stage: blob_ref(named.tenant, f"{i}" * 64, 100) for i, stage in enumerate(STAGES)}
-        environment = Environment(lock_sha256="c" * 64, git_sha="a" * 40, image_digest=None)
-        manifest = build_manifest(
-            named, work / "adapter", BaseDigest(name="minilm", sha256=base_sha256), lineage, environment
-        )
-        assemble(work / "signed", work / "adapter", manifest)
-        run = Run(builder="test", dagster_run_id="run-1", mlflow_run_id=None, started=NOON, finished=NOON)
-        predicates = {
-            "gate": gate_result(blob_ref(named.tenant, "e" * 64, 100), "d" * 64, ["f1"]),
-            "provenance": provenance(manifest, [], "d" * 64, run),
-            "sbom": {"bomFormat": "CycloneDX"},
-        }
-        sign_release(work / "signed", manifest, release_key(keys_dir, named.tenant), predicates, trusted)
-        made[release] = work / "signed"
+    def make(
+        release: str,
+        seed: int = 0,
+        base_sha256: str = base_digest(base),
+        change: Callable[[Path], object] = lambda adapter: None,
+    ) -> Path:
+        if release not in made:
+            work = tmp_path_factory.mktemp("release")
+            make_adapter(work / "adapter", seed=seed)
+            change(work / "adapter")
+            releases.sign(work / "signed", work / "adapter", Release.parse(release), keys_dir, base_sha256)
+            made[release] = work / "signed"
         return made[release]
 
     return make
-
-
-@dataclass
-class Region:
-    """A region of its own: root, address, and the server process."""
-
-    root: Path
-    ports: server.Ports
-    base: Path
-    trusted: TrustedKeys
-    base_sha256: str
-    process: "subprocess.Popen[bytes] | None" = field(default=None)
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.ports.http}"
-
-    def start(self) -> None:
-        command = server.command(self.root, "minilm", self.ports, install.location())
-        command.append(f"--backend-config=python,shm-region-prefix-name={SHARED_MEMORY}")
-        with (self.root / "triton.log").open("ab") as log:
-            environment = server.environment(install.location())
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 90
-        while not client.is_ready(self.address):
-            assert time.monotonic() < deadline, (self.root / "triton.log").read_text()[-2000:]
-            time.sleep(0.1)
-
-    def end(self, how: int = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(60)
-
-    def shared_memory(self) -> list[str]:
-        return [path.name for path in Path("/dev/shm").glob(f"{SHARED_MEMORY}*")]
-
-    def verify(self, release: Release) -> Callable[[Path], object]:
-        return partial(verify_release, trusted=self.trusted, expect_model=release.model, expect_base=self.base_sha256)
 
 
 @pytest.fixture(scope="session")
@@ -173,14 +118,7 @@ def region(tmp_path_factory: pytest.TempPathFactory, base: Path, trusted: Truste
     """A running Triton over a prepared, empty repository."""
     install.install(install.location())
     server.preflight(install.location())
-    ports = server.Ports(**choose({"http": None, "grpc": None, "metrics": None}))
-    region = Region(tmp_path_factory.mktemp("region"), ports, base, trusted, base_digest(base))
-    repository.prepare(region.root, "minilm", base, trusted.folder)
-    try:
-        region.start()
+    root = tmp_path_factory.mktemp("region")
+    repository.prepare(root, releases.BASE, base, trusted.folder)
+    with Region(root, releases.BASE) as region:
         yield region
-    finally:
-        if region.process and region.process.poll() is None:
-            region.end()
-        for name in region.shared_memory():
-            (Path("/dev/shm") / name).unlink()

@@ -37,7 +37,7 @@ class Spans:
                 "pedigree.batch.rows": batch.rows,
                 "pedigree.batch.models": batch.models,
             }
-            span = self._tracer.start_span("compute", context=parent, attributes=about, start_time=batch.began)
+            span = self._tracer.start_span("pedigree.compute", context=parent, attributes=about, start_time=batch.began)
             span.end(batch.ended)
 
 

@@ -1,5 +1,6 @@
 """Slots are bounded, the least recently used makes room, and a slot in use is never used again under a request."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def test_pages_and_bytes_are_bounds_too(base: Path, folders: list[Path], limits:
 
 
 def test_what_is_in_use_is_neither_evicted_nor_overwritten(base: Path, folders: list[Path]) -> None:
-    engine = Engine(base, limits=Limits(models=1, pages=8))
+    engine = Engine(base, limits=Limits(models=1, pages=8, patience=0))
     engine.mount("a", folders[0])
     wanted = scores(engine, "a")
     with engine.pinned(["a"]) as models:
@@ -61,6 +62,18 @@ def test_what_is_in_use_is_neither_evicted_nor_overwritten(base: Path, folders: 
         rows = engine.rows(TEXTS, models * len(TEXTS))
         assert [answer.scores for answer in engine.answers(rows, engine.vectors(rows))] == wanted
     engine.mount("b", folders[1])
+    assert engine.mounted() == ["b"]
+
+
+def test_a_mount_waits_for_what_is_in_use(base: Path, folders: list[Path]) -> None:
+    engine = Engine(base, limits=Limits(models=1))
+    engine.mount("a", folders[1])
+    mounting = threading.Thread(target=engine.mount, args=("b", folders[2]))
+    with engine.pinned(["a"]):
+        mounting.start()
+        mounting.join(0.3)
+        assert engine.mounted() == ["a"]
+    mounting.join()
     assert engine.mounted() == ["b"]
 
 

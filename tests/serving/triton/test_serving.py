@@ -14,11 +14,13 @@ import numpy as np
 import psutil
 import pytest
 
+from benchmarks import releases
+from benchmarks.region import Region
 from governance.custody.canonical import sha256_file
 from governance.tenants import Release
 from serving.engine import Engine
 from serving.triton import client, install, repository, server
-from tests.serving.conftest import Region
+from serving.triton.keep import BACKEND
 
 TEXTS = ["my card was declined", "please refund the transfer to the other account", "naïve 転送"]
 INTENTS, NOTES = "northbank.support-intents", "stclare.triage-notes"
@@ -30,10 +32,7 @@ def put(region: Region, make_release: Callable[..., Path]) -> Callable[..., Path
 
     def put(name: str, wait: bool = True, **options: Any) -> Path:
         release, signed = Release.parse(name), make_release(name, **options)
-        staged = repository.stage(
-            region.root, release, lambda folder: shutil.copytree(signed, folder, dirs_exist_ok=True)
-        )
-        folder = repository.install(region.root, release, staged, lambda folder: None)
+        folder = releases.install(region.root, release, signed)
         repository.switch(region.root, release)
         if wait:
             until(lambda: client.ask(region.address, release.served_name, ["x"]).model_version == name)
@@ -233,6 +232,7 @@ def test_nobody_can_load_a_model_or_read_other_folders(region: Region) -> None:
 
     assert httpx.post(f"{region.address}/v2/repository/models/minilm/unload", json={}).status_code == 403
     assert httpx.post(f"{region.address}/v2/repository/index", json={}).status_code == 403
+    assert httpx.post(f"{region.address}/v2/repository/index", json={}, headers={"pedigree-admin": "x"}).is_error
     assert httpx.get(f"{region.address}/v2/systemsharedmemory/status").status_code == 403
     assert "pedigree_requests" in httpx.get(f"http://127.0.0.1:{region.ports.metrics}/metrics").text
 
@@ -271,12 +271,11 @@ def test_after_kill_nine_a_new_server_answers_and_a_clean_stop_leaves_no_shared_
 ) -> None:
     put(f"{INTENTS}@2", seed=3)
     before = client.ask(region.address, INTENTS, TEXTS)
-    assert region.process is not None
-    backends = psutil.Process(region.process.pid).children(recursive=True)
+    backends = region.family(BACKEND)
     region.end(signal.SIGKILL)
     assert not psutil.wait_procs(backends, timeout=10)[1], "a backend outlived its server"
-    for name in region.shared_memory():
-        (Path("/dev/shm") / name).unlink()
+    for file in region.shared_memory():
+        file.unlink()
     region.start()
     after = client.ask(region.address, INTENTS, TEXTS)
     assert (after.scores.tobytes(), after.release_digest) == (before.scores.tobytes(), before.release_digest)

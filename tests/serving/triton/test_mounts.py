@@ -1,0 +1,156 @@
+"""What was evicted comes back when it is asked for, verified again; what overflows or was withdrawn never answers."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks import releases
+from governance.custody.keys import TrustedKeys
+from governance.tenants import Release
+from serving.engine import Batch, Engine, Limits, base_digest
+from serving.triton import repository
+from serving.triton.backend.mounts import ModelUnknown, Mounts, Served
+
+NAMES = [f"{releases.TENANT}.{letter}" for letter in "abc"]
+TEXT = "my card was declined"
+
+
+class Heard:
+    """Keeps what an observer is told."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.mounts: list[str] = []
+        self.answering: dict[str, str | None] = {}
+
+    def batch(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+    def mount(self, outcome: str) -> None:
+        self.mounts.append(outcome)
+
+    def answers(self, name: str, served: Served | None) -> None:
+        self.answering[name] = served and served.release
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def root(tmp_path: Path, base: Path, trusted: TrustedKeys) -> Path:
+    repository.prepare(tmp_path, releases.BASE, base, trusted.folder)
+    return tmp_path
+
+
+@pytest.fixture
+def mounts(root: Path, base: Path, trusted: TrustedKeys, heard: Heard) -> Iterator[Mounts]:
+    """Over an engine that holds two models."""
+    engine = Engine(base, limits=Limits(models=2))
+    mounts = Mounts(engine, root / "models", trusted, base_digest(base), 1, lambda line: None, heard)
+    yield mounts
+    mounts.stop()
+
+
+@pytest.fixture
+def put(root: Path, make_release: Callable[..., Path]) -> Callable[..., Path]:
+    def put(name: str, signed: str | None = None, **options: object) -> Path:
+        release = Release.parse(name)
+        folder = releases.install(root, release, make_release(name, **options))
+        repository.switch(root, release)
+        return folder
+
+    return put
+
+
+def ask(mounts: Mounts, name: str) -> tuple[str, dict[str, float]]:
+    served, answers = mounts.ask(name, [TEXT])
+    (answer,) = answers.result(timeout=30)
+    return served.release, answer.scores
+
+
+def test_an_evicted_model_comes_back_with_the_same_answers(
+    mounts: Mounts, put: Callable[..., Path], heard: Heard
+) -> None:
+    wanted = {}
+    for seed, name in enumerate(NAMES):
+        put(f"{name}@1", seed=seed)
+        mounts.look()
+        wanted[name] = ask(mounts, name)
+    for name in NAMES * 2:  # with room for two of three, each is evicted before it is asked again
+        assert ask(mounts, name) == wanted[name]
+    assert heard.mounts == ["mounted"] * 9
+    assert heard.answering == {name: f"{name}@1" for name in NAMES}
+
+
+def test_many_ask_for_evicted_models_at_once(mounts: Mounts, put: Callable[..., Path]) -> None:
+    for seed, name in enumerate(NAMES):
+        put(f"{name}@1", seed=seed)
+    mounts.look()
+    wanted = {name: ask(mounts, name) for name in NAMES}
+    got: list[bool] = []
+
+    def work(start: int) -> None:
+        got.extend(ask(mounts, name) == wanted[name] for name in (NAMES[start:] + NAMES[:start]) * 3)
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [True] * 27
+
+
+def test_what_changed_on_disk_while_it_was_evicted_is_refused(mounts: Mounts, put: Callable[..., Path]) -> None:
+    folders = [put(f"{name}@1", seed=seed) for seed, name in enumerate(NAMES)]
+    mounts.look()
+    altered = folders[0] / "head.safetensors"
+    altered.write_bytes(altered.read_bytes()[:-1] + b"!")
+    with pytest.raises(ValueError, match=r"head\.safetensors was altered"):
+        ask(mounts, NAMES[0])
+    assert ask(mounts, NAMES[1])[0] == f"{NAMES[1]}@1"
+
+
+def test_weights_that_overflow_are_refused_and_the_version_before_answers(
+    mounts: Mounts, put: Callable[..., Path], heard: Heard
+) -> None:
+    def overflow(adapter: Path) -> None:
+        tensors = load_file(adapter / "adapter_model.safetensors")
+        save_file(
+            {name: torch.full_like(each, 1e30) for name, each in tensors.items()}, adapter / "adapter_model.safetensors"
+        )
+
+    put(f"{NAMES[0]}@1", seed=0)
+    mounts.look()
+    before = ask(mounts, NAMES[0])
+    put(f"{NAMES[0]}@8", change=overflow)
+    mounts.look()
+    refused = mounts.status()[NAMES[0]]["refused"]
+    assert refused is not None and "answers with no number" in str(refused)
+    assert heard.mounts == ["mounted", "mounted", "refused"]
+    assert ask(mounts, NAMES[0]) == before
+
+
+def test_a_withdrawn_model_does_not_come_back(
+    mounts: Mounts, put: Callable[..., Path], root: Path, heard: Heard
+) -> None:
+    put(f"{NAMES[0]}@1", seed=0)
+    mounts.look()
+    repository.withdraw(root, NAMES[0])
+    mounts.look()
+    with pytest.raises(ModelUnknown, match="no release answers"):
+        ask(mounts, NAMES[0])
+    assert heard.answering == {NAMES[0]: None}
+
+
+def test_a_pointer_that_names_anything_more_is_refused(mounts: Mounts, put: Callable[..., Path], root: Path) -> None:
+    put(f"{NAMES[0]}@1", seed=0)
+    pointer = root / "models" / NAMES[0] / "config.pbtxt"
+    pointer.write_text(pointer.read_text() + 'backend: "python"\n')
+    mounts.look()
+    assert "switch the model again" in str(mounts.status()[NAMES[0]]["refused"])
