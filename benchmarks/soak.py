@@ -28,6 +28,7 @@ TEXTS = (
 )
 EXACT = 1e-5
 PATIENCE = 120.0
+PAUSE = 0.05  # of a client after an error
 
 
 class Truth:
@@ -71,18 +72,19 @@ class Tally:
     def reached(self, asked: int) -> bool:
         return self.asked >= asked
 
-    def count(self, ask: Ask, truth: Truth) -> None:
-        """Ask a random model once."""
+    def count(self, ask: Ask, truth: Truth) -> bool:
+        """Ask a random model once; whether it answered."""
         model, text = random.choice(self.models), random.choice(TEXTS)
         try:
             holds = truth.holds(model, text, ask(model, text))
         except Exception as fault:
             with self._lock:
                 self.errors[type(fault).__name__] += 1
-            return
+            return False
         with self._lock:
             self.right += holds
             self.wrong += not holds
+        return True
 
 
 @contextmanager
@@ -93,7 +95,8 @@ def asked_by(clients: int, asking: Callable[[], Ask], truth: Truth, tally: Tally
     def work() -> None:
         ask = asking()
         while not done.is_set():
-            tally.count(ask, truth)
+            if not tally.count(ask, truth):
+                time.sleep(PAUSE)
 
     threads = [threading.Thread(target=work) for _ in range(clients)]
     for thread in threads:

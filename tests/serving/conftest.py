@@ -53,12 +53,13 @@ def make_adapter(base: Path) -> Callable[..., Trained]:
         seed: int = 0,
         rank: int = 4,
         targets: tuple[str, ...] = ("query", "value"),
+        alpha: int | None = None,
         rslora: bool = False,
         labels: tuple[str, ...] = ("card", "loan", "other"),
         max_tokens: int = 32,
     ) -> Trained:
         torch.manual_seed(seed)
-        config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(targets), use_rslora=rslora)
+        config = LoraConfig(r=rank, lora_alpha=alpha or 2 * rank, target_modules=list(targets), use_rslora=rslora)
         encoder = get_peft_model(AutoModel.from_pretrained(base), config)
         for name, parameter in encoder.named_parameters():
             if "lora_B" in name:  # peft starts it at zero, which would prove nothing

@@ -12,12 +12,13 @@ from safetensors.torch import save_file
 
 from assets.evaluation import measure
 from assets.evaluation.evaluate import Contender, EvaluationRefused, evaluate
+from assets.evaluation.predict import predict
 from assets.training.encoder import embed, load_base
 from governance.custody.canonical import sha256_bytes
 from governance.gate.golden import grow
 from governance.gate.report import BASELINE, BEST, LIVE, LIVE_AND_BEST, GateReport, require_passed
 from governance.tenants import Base, Contract, ContractField, Model
-from serving.engine import base_folder
+from serving.engine import Engine, base_folder
 
 INTENTS = {
     "card-lost": ("my card is gone", "I lost the card", "someone stole my bank card", "cannot find my debit card"),
@@ -121,6 +122,27 @@ def test_an_equal_model_passes_on_golden_and_new_rows_against_one_champion(
     assert report.latency.ratio is not None and report.latency.against == good.name
 
 
+def test_a_base_served_in_bfloat16_is_gated_in_it_and_gives_the_same_labels(
+    base: Path, golden: pa.Table, tmp_path: Path
+) -> None:
+    train, new = _records("d1", 200, side="train"), _records("d2", 160)
+    candidate, live = (
+        _fitted(f"northbank.intents@{number}", base, train, tmp_path / str(number), seed=number) for number in (7, 6)
+    )
+    report = evaluate(
+        candidate, {LIVE: live}, new, golden, None, MODEL, base, tmp_path / "out", lambda line: None, "bfloat16"
+    )
+    assert report.passed, report.reasons
+    assert report.environment["engine"].endswith("bfloat16")
+    texts = golden["text"].to_pylist() + new["text"].to_pylist()
+    said = []
+    for dtype in ("float32", "bfloat16"):
+        engine = Engine(base, dtype)
+        engine.mount(candidate.name, candidate.folder)
+        said.append(predict(engine, candidate.name, texts, dtype, lambda line: None))
+    assert said[0] == said[1] and len(set(said[0])) == len(INTENTS)
+
+
 def test_live_and_best_ever_are_both_met_when_they_differ(
     base: Path, good: Contender, same: Contender, golden: pa.Table, tmp_path: Path
 ) -> None:
@@ -220,8 +242,11 @@ def _shuffled(records: pa.Table) -> pa.Table:
     return records.set_column(records.column_names.index("label"), "label", pa.array(labels))
 
 
-def _fitted(name: str, base: Path, train: pa.Table, folder: Path) -> Contender:
-    """An adapter as training leaves it, made cheaply: a head fitted on the frozen base, and a LoRA delta of zero."""
+def _fitted(name: str, base: Path, train: pa.Table, folder: Path, seed: int | None = None) -> Contender:
+    """An adapter as training leaves it, made cheaply: a head fitted on the frozen base, and a LoRA delta of zero.
+
+    With `seed` the delta is a small random one, which the head was not fitted to.
+    """
     from sklearn.linear_model import LogisticRegression
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -231,6 +256,9 @@ def _fitted(name: str, base: Path, train: pa.Table, folder: Path) -> Contender:
     )
     hidden, module = encoder.config.hidden_size, "base_model.model.encoder.layer.0.attention.self.query"
     delta = {"A": torch.ones(4, hidden), "B": torch.zeros(hidden, 4)}
+    if seed is not None:
+        draw = torch.Generator().manual_seed(seed)
+        delta = {part: torch.randn(*each.shape, generator=draw) * 0.03 for part, each in delta.items()}
     save_file(
         {f"{module}.lora_{part}.weight": tensor for part, tensor in delta.items()}, folder / "adapter_model.safetensors"
     )

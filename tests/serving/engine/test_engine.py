@@ -1,6 +1,7 @@
 """The engine computes what peft computes, and a model's answers depend on nothing but the model and the request."""
 
 import random
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -58,12 +59,15 @@ def trained(
 
 
 @torch.inference_mode()
-def by_peft(base: Path, trained: Any, text: str) -> list[float]:
+def pooled_by_peft(base: Path, trained: Any, text: str) -> torch.Tensor:
     tokens = AutoTokenizer.from_pretrained(base)(
         text, truncation=True, max_length=trained.max_tokens, return_tensors="pt"
     )
-    pooled = trained.encoder(**tokens).last_hidden_state[0].mean(0)
-    return torch.softmax(trained.weight @ pooled + trained.bias, -1).tolist()
+    return trained.encoder(**tokens).last_hidden_state[0].mean(0)
+
+
+def by_peft(base: Path, trained: Any, text: str) -> list[float]:
+    return torch.softmax(trained.weight @ pooled_by_peft(base, trained, text) + trained.bias, -1).tolist()
 
 
 def scores(answers: Sequence[Answer]) -> list[list[float]]:
@@ -81,6 +85,37 @@ def test_a_mixed_padded_batch_equals_peft_row_by_row(
         assert list(answer.scores) == list(MODELS[model].get("labels", ("card", "loan", "other")))
         assert list(answer.scores.values()) == pytest.approx(wanted, abs=1e-5)
         assert answer.scores[answer.label] == max(answer.scores.values())
+
+
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])  # a smaller example would take minutes to find
+@given(
+    seed=st.integers(0, 1000),
+    rank=st.sampled_from([1, 2, 3, 8, 16, 33, 64]),
+    alpha=st.integers(1, 64),
+    targets=st.sets(st.sampled_from(["query", "key", "value", "dense"]), min_size=1),
+    rslora=st.booleans(),
+    labels=st.integers(2, 40),
+    max_tokens=st.integers(3, 200),
+    rows=st.lists(st.tuples(SENTENCES, st.booleans()), min_size=2, max_size=6),
+)
+def test_logits_of_any_adapter_beside_others_equal_pefts(
+    engine: Engine, base: Path, trained: list[Any], make_adapter: Callable[..., Any], rows: list[tuple[str, bool]],
+    labels: int, targets: set[str], **drawn: Any
+) -> None:  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        names = tuple(f"label-{i}" for i in range(labels))
+        drawn_one = make_adapter(Path(folder), targets=tuple(sorted(targets)), labels=names, **drawn)
+        engine.mount("drawn", Path(folder))
+    asked = [("drawn", drawn_one) if its else (f"m{at % 4}", trained[at % 4][0]) for at, (_, its) in enumerate(rows)]
+    texts = [text for text, _ in rows]
+    with engine.pinned([name for name, _ in asked]) as models:
+        vectors = engine.vectors(engine.rows(texts, models))
+        for vector, model, text, (_, peft) in zip(vectors, models, texts, asked, strict=True):
+            pooled = pooled_by_peft(base, peft, text)
+            torch.testing.assert_close(vector, pooled, atol=1e-5, rtol=0)
+            wanted = peft.weight @ pooled + peft.bias
+            scale = max(1.0, float(wanted.abs().max()))
+            torch.testing.assert_close(vector @ model.weight + model.bias, wanted, atol=1e-5 * scale, rtol=0)
 
 
 def test_answers_keep_the_order_of_the_texts_over_many_batches(
