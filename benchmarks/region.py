@@ -45,7 +45,7 @@ class Region:
 
     def start(self) -> float:
         """Seconds until it answers. Raises RuntimeError with the end of its log."""
-        environment = server.environment(install.location()) | self._options
+        environment = server.environment(self.root, self.ports, install.location()) | self._options
         command = server.command(self.root, self._base, self.ports, install.location())
         if self._kept:
             command = [sys.executable, "-m", "serving.triton.keep", self._prefix, *command]

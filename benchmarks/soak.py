@@ -79,7 +79,7 @@ class Tally:
             holds = truth.holds(model, text, ask(model, text))
         except Exception as fault:
             with self._lock:
-                self.errors[type(fault).__name__] += 1
+                self.errors[f"{type(fault).__name__}: {str(fault)[:120]}"] += 1
             return False
         with self._lock:
             self.right += holds

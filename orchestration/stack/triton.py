@@ -35,7 +35,7 @@ def part(settings: Settings, region: str, ports: Mapping[str, int]) -> Part:
     return Part(
         name=part_name(region),
         command=[sys.executable, "-m", "serving.triton.keep", shared_memory, *command],
-        environment=server.environment(location()),
+        environment=server.environment(root, server.Ports(**ports), location()),
         address=address(ports),
         ready=lambda started: client.is_ready(address(ports), timeout=3),
         prepare=lambda: _prepare(settings, base, root),

@@ -1,5 +1,6 @@
 """The resident base: token ids to pooled vectors, with each row's adapter applied from its slot."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,9 +17,12 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Encoder:
-    """A transformers encoder from `folder`, its weights shared by all adapters. Raises BaseUnusable."""
+    """A transformers encoder from `folder`, its weights shared by all adapters. Raises BaseUnusable.
 
-    def __init__(self, folder: Path, dtype: str, pages: int) -> None:
+    pages, most_bytes: of the adapters, see Slots.
+    """
+
+    def __init__(self, folder: Path, dtype: str, pages: int, most_bytes: int = sys.maxsize) -> None:
         self._model, self._tokenizer = _load(folder, DTYPES[dtype])
         linears = {name: module for name, module in self._model.named_modules() if isinstance(module, nn.Linear)}
         self.shape = BaseShape(
@@ -27,7 +31,9 @@ class Encoder:
             self._model.config.max_position_embeddings,
         )
         self._model.pooler = None  # the mean of the states is asked for, never the pooler
-        self.slots = Slots({name: linear for name, linear in linears.items() if not name.startswith("pooler.")}, pages)
+        self.slots = Slots(
+            {name: linear for name, linear in linears.items() if not name.startswith("pooler.")}, pages, most_bytes
+        )
         self._truncating = lru_cache(maxsize=64)(self._truncating_at)
 
     @property

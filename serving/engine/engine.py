@@ -87,7 +87,7 @@ class Engine:
     def __init__(self, base: Path, dtype: str = "float32", limits: Limits | None = None) -> None:
         """`dtype` of the base and the adapters: "float32" or "bfloat16". Raises BaseUnusable."""
         self._limits = limits or Limits()
-        self._encoder = Encoder(base, dtype, self._limits.pages)
+        self._encoder = Encoder(base, dtype, self._limits.pages, self._limits.bytes)
         self._models: OrderedDict[str, Mounted] = OrderedDict()  # least recently used first
         self._lock = threading.Condition()
         self.evictions = 0

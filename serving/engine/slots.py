@@ -3,9 +3,14 @@
 Every linear module that an adapter targets has two pools of pages, A [pages, in] and B [pages, out]. A slot of rank r
 holds r pages, the same numbers in every pool; page 0 is zero and pads smaller ranks (unified paging, S-LoRA,
 arXiv 2311.03285). A batch gathers the pages of its rows and adds x @ Aᵀ @ B by two batched products a module (Punica,
-arXiv 2310.18547), so rows of a thousand adapters cost what rows of one do. Knows modules, not what a model is for.
+arXiv 2310.18547), so rows of a thousand adapters cost what rows of one do.
+
+Knows modules, not what a model is for: `applied` around any forward pass of the base is all that an adapter needs, so
+a causal model is another encoder.py, with `applied` around every step of its decoding; the backend answers through
+response senders, which can send a reply in parts.
 """
 
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,11 +56,14 @@ class _Batch(NamedTuple):
 class Slots:
     """The pools of one base's linear modules, `pages` rank-one pages each, in the dtype and on the device of the base.
 
-    Pages that no slot ever held cost no memory on a CPU: the system gives memory when it is written. Thread-safe, but
-    whoever frees a slot answers for no batch using it.
+    Pages that no slot ever held cost no memory on a CPU: the system gives memory when it is written. A GPU gives all of
+    it at once, so there are no more pages than `most_bytes` hold. Thread-safe, but whoever frees a slot answers for no
+    batch using it.
     """
 
-    def __init__(self, linears: Mapping[str, nn.Linear], pages: int) -> None:
+    def __init__(self, linears: Mapping[str, nn.Linear], pages: int, most_bytes: int = sys.maxsize) -> None:
+        if next(iter(linears.values())).weight.device.type != "cpu":
+            pages = min(pages, most_bytes // sum(_page_bytes(module) for module in linears.values()))
         self._linears, self._capacity = dict(linears), pages + 1
         self._pools: dict[str, Pools] = {}
         self._lock = threading.Lock()
@@ -146,6 +154,10 @@ class Slots:
             return output.baddbmm_(inputs[0] @ a.transpose(1, 2), b)
 
         return add
+
+
+def _page_bytes(module: nn.Linear) -> int:
+    return (module.in_features + module.out_features) * module.weight.element_size()
 
 
 def _zeros(pages: int, width: int, like: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ SHARED_MEMORY_MIN = 64 << 20  # the Python backend takes 1 MiB a stub at first, 
 
 # The load API can be made to run code, shared memory to read other requests: for who may read the region's folder only.
 RESTRICTED = "model-repository,shared-memory,trace,logging"
+ADMIN = "pedigree-admin"
 RESTRICTING = ("http-restricted-api", "grpc-restricted-protocol")
 
 
@@ -39,7 +40,7 @@ class Ports:
 def command(region_root: Path, base: str, ports: Ports, install: Path) -> list[str]:
     """The command line of one region's Triton with `base` resident; models/ must be prepared (repository.prepare)."""
     server = server_folder(install)
-    admin = "=".join(*admin_header(region_root).items())  # the only way that Triton takes it; ps shows it
+    admin = f"{ADMIN}={_admin_secret(region_root)}"  # Triton takes it in no other way; ps shows it
     return [
         str(server / "bin" / "tritonserver"),
         f"--model-repository={region_root / 'models'}",
@@ -63,27 +64,33 @@ def command(region_root: Path, base: str, ports: Ports, install: Path) -> list[s
     ]
 
 
-def environment(install: Path) -> dict[str, str]:
-    """The environment for `command`: this process's, with Triton's own interpreter first and its libpython first."""
-    env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    libraries = [str(sysconfig.get_config_var("LIBDIR")), env.get("LD_LIBRARY_PATH", "")]
-    return env | {
-        "VIRTUAL_ENV": str(install),
-        "PATH": f"{install / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}",
-        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+def environment(region_root: Path, ports: Ports, install: Path) -> dict[str, str]:
+    """The environment for `command`: this process's, with Triton's own interpreter first and its libpython first.
+
+    It tells the backend where its server's repository API is, and its header (backend/catalogue.py).
+    """
+    return _python(install) | {
+        "PEDIGREE_TRITON_ADDRESS": f"http://{HOST}:{ports.http}",
+        "PEDIGREE_TRITON_REGION": str(region_root.resolve()),
+        "PEDIGREE_TRITON_THREADS": os.environ.get("PEDIGREE_TRITON_THREADS", THREADS),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "OMP_NUM_THREADS": "1",  # each thread of the backend computes alone
-        "PEDIGREE_TRITON_THREADS": env.get("PEDIGREE_TRITON_THREADS", THREADS),
     }
 
 
 def admin_header(region_root: Path) -> dict[str, str]:
-    """The header that opens a region's index and load API, made when first asked for; its secret is the region's."""
+    """The headers that open a region's index and load API, for HTTP and for gRPC; its secret is made at first."""
+    secret = _admin_secret(region_root)
+    return {ADMIN: secret, f"triton-grpc-protocol-{ADMIN}": secret}
+
+
+def _admin_secret(region_root: Path) -> str:
     path = region_root / "admin"
+    region_root.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(os.urandom(16).hex())
-    return {"pedigree-admin": path.read_text()}
+    return path.read_text()
 
 
 def traces_endpoint(environment: Mapping[str, str]) -> str | None:
@@ -116,10 +123,20 @@ def preflight(install: Path) -> None:
         )
 
 
+def _python(install: Path) -> dict[str, str]:
+    env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    libraries = [str(sysconfig.get_config_var("LIBDIR")), env.get("LD_LIBRARY_PATH", "")]
+    return env | {
+        "VIRTUAL_ENV": str(install),
+        "PATH": f"{install / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}",
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+    }
+
+
 def _check_numpy(install: Path) -> None:
     python = install / "bin" / "python"
     ask = "import numpy, serving; print(numpy.__version__)"
-    done = subprocess.run([python, "-c", ask], env=environment(install), capture_output=True, text=True, check=False)
+    done = subprocess.run([python, "-c", ask], env=_python(install), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise TritonUnusable(f"{python} cannot import numpy and serving: {done.stderr.strip()[-400:]}; install again")
     if not done.stdout.startswith("1."):

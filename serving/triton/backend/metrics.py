@@ -1,5 +1,6 @@
 """What a region tells Prometheus through Triton's custom metrics. Names of models are bounded in number."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,10 +14,13 @@ ROWS = [1, 2, 4, 8, 16, 32]
 
 
 class Metrics:
-    """Requests, latency and outcome by model; size and mix of batches; what is resident."""
+    """Requests, latency and outcome by model; size and mix of batches; what is resident.
+
+    One call at a time: two threads at the same metric make Triton crash (2.51).
+    """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self._lock = engine, threading.Lock()
         self._models: set[str] = set()
         self._requests = _family("pedigree_requests", "Requests by model and outcome", "COUNTER")
         self._seconds = _family("pedigree_request_seconds", "From arrival to answer, by model", "HISTOGRAM", SECONDS)
@@ -28,24 +32,28 @@ class Metrics:
         self._mounts = _family("pedigree_mounts", "Releases mounted and refused", "COUNTER")
 
     def answered(self, model: str, seconds: float) -> None:
-        model = self._label(model)
-        self._requests(model=model, outcome="answered").increment(1)
-        self._seconds(model=model).observe(seconds)
+        with self._lock:
+            model = self._label(model)
+            self._requests(model=model, outcome="answered").increment(1)
+            self._seconds(model=model).observe(seconds)
 
     def failed(self, outcome: str) -> None:
         """`outcome`: refused or failed. What was asked for may be no model at all, so it is no label."""
-        self._requests(model="", outcome=outcome).increment(1)
+        with self._lock:
+            self._requests(model="", outcome=outcome).increment(1)
 
     def batch(self, batch: Batch) -> None:
-        self._rows().observe(batch.rows)
-        self._mix().observe(batch.models)
+        with self._lock:
+            self._rows().observe(batch.rows)
+            self._mix().observe(batch.models)
 
     def mount(self, outcome: str) -> None:
         """`outcome`: mounted or refused."""
-        self._mounts(outcome=outcome).increment(1)
-        self._evictions().set(self._engine.evictions)
-        self._resident().set(len(self._engine.mounted()))
-        self._bytes().set(self._engine.resident_bytes)
+        with self._lock:
+            self._mounts(outcome=outcome).increment(1)
+            self._evictions().set(self._engine.evictions)
+            self._resident().set(len(self._engine.mounted()))
+            self._bytes().set(self._engine.resident_bytes)
 
     def _label(self, model: str) -> str:
         if model not in self._models and len(self._models) >= MOST_MODELS:

@@ -27,6 +27,7 @@ from serving.triton.backend.catalogue import Catalogue
 from serving.triton.backend.metrics import Metrics
 from serving.triton.backend.mounts import ModelUnknown, Mounts, Served
 from serving.triton.backend.spans import Spans
+from serving.triton.server import admin_header
 
 ROWS_LIMIT = 1024
 TEXT_LIMIT = 100_000  # characters
@@ -58,7 +59,8 @@ class TritonPythonModel:
         sys.setswitchinterval(SWITCH_SECONDS)
         engine = Engine(folder, given["DTYPE"], Limits(models=int(os.environ.get("PEDIGREE_TRITON_MODELS", "1024"))))
         self._base, self._metrics, self._spans = found, Metrics(engine), Spans()
-        self._catalogue = Catalogue(pb.Logger.log_info)
+        header = admin_header(Path(os.environ["PEDIGREE_TRITON_REGION"]))
+        catalogue = Catalogue(os.environ["PEDIGREE_TRITON_ADDRESS"], header, pb.Logger.log_info)
         self._mounts = Mounts(
             engine,
             Path(given["MODELS"]),
@@ -66,13 +68,12 @@ class TritonPythonModel:
             found,
             int(os.environ.get("PEDIGREE_TRITON_THREADS", "1")),
             pb.Logger.log_info,
-            Told(self._metrics, self._catalogue),
+            Told(self._metrics, catalogue),
         )
         self._mounts.look()
         self._mounts.follow()
 
     def execute(self, requests: list[Any]) -> None:
-        self._catalogue.ready.set()
         for request in requests:
             reply = partial(_send, request.get_response_sender())
             try:
@@ -82,6 +83,7 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._mounts.stop()
+        self._spans.close()
 
     def _take(self, request: Any, reply: Any) -> None:
         wanted = set(request.requested_output_names())

@@ -145,8 +145,8 @@ class Mounts:
                     with suppress(NotMounted):
                         ask().add_done_callback(partial(_hand_on, answered))
                         return
-                    if served not in (self._served.get(name), self._before.get(name)):
-                        raise ModelUnknown(f"{served.release} was withdrawn while it was asked")
+                    if name not in self._served:
+                        raise ModelUnknown(f"no release answers for model {name} here; it was withdrawn just now")
                     self._mount(name, int(served.release.rpartition("@")[2]), served.digest)
             except Exception as fault:
                 answered.set_exception(fault)

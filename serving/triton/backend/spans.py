@@ -15,7 +15,8 @@ from serving.triton.server import traces_endpoint
 
 class Spans:
     def __init__(self) -> None:
-        self._tracer = _tracer() if traces_endpoint(os.environ) else None
+        self._provider = _provider() if traces_endpoint(os.environ) else None
+        self._tracer = self._provider.get_tracer("serving.triton") if self._provider else None
 
     def context(self, request: Any) -> str | None:
         """What names the span of `request`, None where it is not traced."""
@@ -40,8 +41,13 @@ class Spans:
             span = self._tracer.start_span("pedigree.compute", context=parent, attributes=about, start_time=batch.began)
             span.end(batch.ended)
 
+    def close(self) -> None:
+        """Send what is not sent yet."""
+        if self._provider:
+            self._provider.shutdown()
 
-def _tracer() -> Any:
+
+def _provider() -> Any:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -49,4 +55,4 @@ def _tracer() -> Any:
 
     provider = TracerProvider(resource=Resource.create({"service.name": "pedigree-engine"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return provider.get_tracer("serving.triton")
+    return provider

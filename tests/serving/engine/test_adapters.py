@@ -64,6 +64,20 @@ FAULTS = {
     "pickle": (lambda f: torch.save({}, f / "adapter_model.safetensors"), "adapter_model.safetensors: is not safe"),
     "truncated": (lambda f: _cut(f / "adapter_model.safetensors"), "adapter_model.safetensors: is not safetensors"),
     "huge header": (lambda f: (f / "head.safetensors").write_bytes(b"\xff" * 64), "head.safetensors: is not safete"),
+    "header of absurd offsets": (
+        lambda f: _header(
+            f / "head.safetensors", weight={"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}
+        ),
+        "head.safetensors: is not safetensors",
+    ),
+    "tensors that overlap": (
+        lambda f: _header(
+            f / "head.safetensors",
+            weight={"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+            bias={"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+        ),
+        "head.safetensors: is not safetensors",
+    ),
     "rank over limit": (config(r=4096), "rank r is 4096"),
     "rank not a number": (config(r=True), "rank r is True"),
     "other rank": (config(r=8), r"lora_A.weight has shape \[4, 384\], the base wants \[8, 384\]"),
@@ -100,6 +114,11 @@ FAULTS = {
 def _link(path: Path) -> None:
     path.rename(path.with_suffix(".real"))
     path.symlink_to(path.with_suffix(".real"))
+
+
+def _header(path: Path, **tensors: dict[str, Any]) -> None:
+    header = json.dumps(tensors).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
 
 
 def _cut(path: Path) -> None:

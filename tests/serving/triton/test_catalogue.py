@@ -104,4 +104,5 @@ def test_a_withdrawn_model_is_no_longer_ready_and_the_base_is_not_loaded_again(
         until(lambda: connected.is_model_ready(release.served_name))
         repository.withdraw(region.root, release.served_name)
         until(lambda: not connected.is_model_ready(release.served_name))
+        assert connected.is_server_ready()
     assert region.family("triton_python_backend_stub") == backends

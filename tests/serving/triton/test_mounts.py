@@ -116,23 +116,44 @@ def test_what_changed_on_disk_while_it_was_evicted_is_refused(mounts: Mounts, pu
     assert ask(mounts, NAMES[1])[0] == f"{NAMES[1]}@1"
 
 
-def test_weights_that_overflow_are_refused_and_the_version_before_answers(
-    mounts: Mounts, put: Callable[..., Path], heard: Heard
-) -> None:
-    def overflow(adapter: Path) -> None:
-        tensors = load_file(adapter / "adapter_model.safetensors")
-        save_file(
-            {name: torch.full_like(each, 1e30) for name, each in tensors.items()}, adapter / "adapter_model.safetensors"
-        )
+def overflow(adapter: Path) -> None:
+    file = adapter / "adapter_model.safetensors"
+    save_file({name: torch.full_like(each, 1e30) for name, each in load_file(file).items()}, file)
 
+
+def not_a_number(adapter: Path) -> None:
+    file = adapter / "adapter_model.safetensors"
+    save_file({name: each * float("nan") for name, each in load_file(file).items()}, file)
+
+
+def pickled(adapter: Path) -> None:
+    torch.save({"weight": torch.ones(2)}, adapter / "head.safetensors")
+
+
+def absurd_rank(adapter: Path) -> None:
+    file = adapter / "adapter_config.json"
+    file.write_text(file.read_text().replace('"r": 4,', '"r": 4096,'))
+
+
+@pytest.mark.parametrize(
+    ("number", "spoil", "reason"),
+    [
+        (21, overflow, "answers with no number"),
+        (22, not_a_number, "holds NaN or infinity"),
+        (23, pickled, "is not safetensors"),
+        (24, absurd_rank, "rank r is 4096"),
+    ],
+)
+def test_what_is_signed_but_hostile_is_refused_and_the_version_before_answers(
+    mounts: Mounts, put: Callable[..., Path], heard: Heard, number: int, spoil: Callable[[Path], None], reason: str
+) -> None:
     put(f"{NAMES[0]}@1", seed=0)
     mounts.look()
     before = ask(mounts, NAMES[0])
-    put(f"{NAMES[0]}@8", change=overflow)
+    put(f"{NAMES[0]}@{number}", change=spoil)
     mounts.look()
-    refused = mounts.status()[NAMES[0]]["refused"]
-    assert refused is not None and "answers with no number" in str(refused)
-    assert heard.mounts == ["mounted", "mounted", "refused"]
+    assert reason in str(mounts.status()[NAMES[0]]["refused"])
+    assert heard.mounts[-1] == "refused"
     assert ask(mounts, NAMES[0]) == before
 
 

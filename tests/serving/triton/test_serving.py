@@ -180,8 +180,10 @@ def test_a_withdrawn_model_is_unknown(region: Region, put: Callable[..., Path]) 
         (INTENTS, [], client.RequestRefused, "TEXT holds 0 rows"),
         (INTENTS, ["\ud800"], client.RequestRefused, "TEXT holds text that is not Unicode"),
         (INTENTS, ["x", "  "], client.RequestRefused, "TEXT row 1 is empty"),
+        (INTENTS, [""], client.RequestRefused, "TEXT row 0 is empty"),
         (INTENTS, ["x"] * 1025, client.RequestRefused, "TEXT holds 1025 rows; allowed are 1 to 1024"),
-        (INTENTS, ["x" * 100_001], client.RequestRefused, "TEXT row 0 has 100001 characters"),
+        (INTENTS, ["x"] * 10_000, client.RequestRefused, "TEXT holds 10000 rows"),
+        (INTENTS, ["x" * 1_000_000], client.RequestRefused, "TEXT row 0 has 1000000 characters"),
     ],
 )
 def test_a_bad_request_is_told_its_fault(

@@ -1,0 +1,65 @@
+"""Requests share batches, one of many rows does not keep the others waiting, and each hears of its batches."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from serving.engine import Batch, Batcher, Engine, NotMounted
+from serving.engine.batching import MOST_ROWS
+
+SHORT = "my card was declined"
+MANY = [SHORT] * 8 * MOST_ROWS
+
+
+@pytest.fixture(scope="module")
+def mounted(
+    engine: Engine, make_adapter: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("adapter")
+    make_adapter(folder)
+    engine.mount("a", folder)
+    yield engine
+    engine.unmount("a")
+
+
+@pytest.fixture
+def heard() -> list[Batch]:
+    return []
+
+
+@pytest.fixture
+def batcher(mounted: Engine, heard: list[Batch]) -> Iterator[Batcher]:
+    batcher = Batcher(mounted, 1, heard.append)
+    yield batcher
+    batcher.close()
+
+
+def test_a_request_of_many_rows_takes_turns_with_those_behind_it(batcher: Batcher) -> None:
+    many = batcher.classify(MANY, "a")
+    few = [batcher.classify([SHORT], "a") for _ in range(3)]
+    answers = [each.result(60) for each in few]
+    assert not many.done()
+    alike = many.result(60)
+    assert len(alike) == len(MANY) and {answer.label for answer in alike} == {answers[0][0].label}
+
+
+def test_a_request_hears_of_its_own_batches(batcher: Batcher, mounted: Engine, heard: list[Batch]) -> None:
+    mine: list[Batch] = []
+    batcher.classify(MANY[: MOST_ROWS + 3], "a", mine.append).result(60)
+    batcher.embed([SHORT]).result(60)
+    assert sum(batch.rows for batch in mine) == MOST_ROWS + 3
+    assert heard[: len(mine)] == mine and len(heard) == len(mine) + 1
+    assert all(0 < batch.began < batch.ended and batch.models == 1 for batch in heard)
+
+
+def test_an_unmounted_model_is_told_at_once_and_a_fault_reaches_its_request(batcher: Batcher) -> None:
+    with pytest.raises(NotMounted):
+        batcher.classify([SHORT], "nobody")
+
+    def broken(_batch: Batch) -> None:
+        raise OSError("no room for a span")
+
+    with pytest.raises(OSError, match="no room"):
+        batcher.classify([SHORT], "a", broken).result(60)
+    assert batcher.classify([SHORT], "a").result(60)
