@@ -16,7 +16,7 @@ from governance.custody.canonical import sha256_document
 from governance.custody.keys import TrustedKeys
 from governance.custody.manifest import ReleaseManifest, release_digest
 from governance.custody.verify import ReleaseRefused, verify_release
-from serving.engine import Answer, Batch, Batcher, Engine, NotMounted
+from serving.engine import Answer, Batch, Batcher, Engine, EngineFull, NotMounted
 from serving.engine.batching import OnBatch
 from serving.triton.backend.pointers import Log, Pointers
 from serving.triton.configuration import POINTER, read_pointer
@@ -154,8 +154,11 @@ class Mounts:
         self._returning.submit(bring_back)
         return answered
 
-    def _follow_model(self, name: str) -> None:
-        """Bring one model to where its pointer says; what is wrong with it is told by `status`."""
+    def _follow_model(self, name: str) -> bool:
+        """Bring one model to where its pointer says; what is wrong with it is told by `status`.
+
+        Whether that settles it: what found no room is tried again.
+        """
         version = None
         try:
             pointed = read_pointer(self._models / name / POINTER)
@@ -169,14 +172,11 @@ class Mounts:
             self._refused[name] = Refused(version, str(refused))
             still = now.release if (now := self._served.get(name)) else "nothing"
             self._log(f"{name}: version {version} refused, {still} keeps answering: {refused}")
+            return not isinstance(refused, EngineFull)
+        return True
 
     def _put_live(self, name: str, version: int, digest: str) -> None:
-        now, before = self._mount(name, version, digest), self._served.get(name)
-        try:
-            self._warm_up(now)
-        except Exception:
-            self._forget(now, keep=(before, self._before.get(name)))
-            raise
+        now, before = self._mount_warm(name, version, digest), self._served.get(name)
         self._served[name] = now
         self._refused.pop(name, None)
         if before and before.mount != now.mount:
@@ -184,6 +184,18 @@ class Mounts:
             self._before[name] = before
         self._observer.answers(name, now)
         self._log(f"{name}: {now.release} answers, digest {now.digest}")
+
+    def _mount_warm(self, name: str, version: int, digest: str) -> Served:
+        while True:
+            now = self._mount(name, version, digest)
+            try:
+                self._warm_up(now)
+            except NotMounted:  # everything else was in use, and somebody took its room at once
+                continue
+            except Exception:
+                self._forget(now, keep=(self._served.get(name), self._before.get(name)))
+                raise
+            return now
 
     def _warm_up(self, served: Served) -> None:
         """Let it answer once, in this thread: behind the requests in the line it would wait, and let them wait."""

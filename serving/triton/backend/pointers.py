@@ -24,9 +24,9 @@ class Stamp(NamedTuple):
 
 class Pointers:
     """The pointers of one repository. `follow(name)` is called for a model whose pointer, or the folder that it names,
-    is not as it was: in `look`, and in a thread from `start` to `stop`."""
+    is not as it was, until it says that this is settled: in `look`, and in a thread from `start` to `stop`."""
 
-    def __init__(self, models: Path, follow: Callable[[str], None], log: Log) -> None:
+    def __init__(self, models: Path, follow: Callable[[str], bool], log: Log) -> None:
         self._models, self._follow, self._log = models, follow, log
         self._seen: dict[str, Stamp] = {}
         self._stopping = threading.Event()
@@ -38,9 +38,8 @@ class Pointers:
             if "." not in name.strip("."):
                 continue  # the resident base
             stamp = self._stamp(name)
-            if stamp != self._seen.pop(name, Stamp()):
-                self._follow(name)
-            if stamp != Stamp():
+            settled = stamp == self._seen.pop(name, Stamp()) or self._follow(name)
+            if settled and stamp != Stamp():
                 self._seen[name] = stamp
 
     def start(self) -> None:

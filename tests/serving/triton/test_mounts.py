@@ -175,3 +175,19 @@ def test_a_pointer_that_names_anything_more_is_refused(mounts: Mounts, put: Call
     pointer.write_text(pointer.read_text() + 'backend: "python"\n')
     mounts.look()
     assert "switch the model again" in str(mounts.status()[NAMES[0]]["refused"])
+
+
+def test_a_release_that_found_no_room_is_mounted_once_there_is_some(
+    root: Path, base: Path, trusted: TrustedKeys, put: Callable[..., Path], heard: Heard
+) -> None:
+    engine = Engine(base, limits=Limits(models=1, patience=0))
+    mounts = Mounts(engine, root / "models", trusted, base_digest(base), 1, lambda line: None, heard)
+    put(f"{NAMES[0]}@1", seed=0)
+    mounts.look()
+    put(f"{NAMES[1]}@1", seed=1)
+    with engine.pinned(engine.mounted()):
+        mounts.look()
+        assert "are in use" in str(mounts.status()[NAMES[1]]["refused"])
+    mounts.look()
+    assert ask(mounts, NAMES[1])[0] == f"{NAMES[1]}@1"
+    mounts.stop()
