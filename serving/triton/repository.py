@@ -123,7 +123,8 @@ def switch(region_root: Path, release: Release) -> None:
         raise RepositoryError(f"{manifest.parent} is not installed; stage and install {release} before the switch")
     digest = sha256_file(manifest)
     _record(region_root, release, digest)
-    named = pointer(release.served_name, release.number, digest, _resident_base(region_root))
+    base = json.loads(manifest.read_bytes())["base"]["name"]
+    named = pointer(release.served_name, release.number, digest, base)
     _replace(region_root / "models" / release.served_name / POINTER, named)
 
 
@@ -178,14 +179,6 @@ def _model_folder(region_root: Path, served_name: str) -> Path:
     if not re.fullmatch(r"[a-z0-9-]+\.[a-z0-9-]+", served_name):
         raise RepositoryError(f"{served_name!r} is not the name of a model; the form is tenant.task")
     return region_root / "models" / served_name
-
-
-def _resident_base(region_root: Path) -> str:
-    """The one model of the region that is no tenant's."""
-    bases = [folder.name for folder in (region_root / "models").iterdir() if "." not in folder.name]
-    if len(bases) != 1:
-        raise RepositoryError(f"{region_root / 'models'} holds {len(bases)} bases, not 1; prepare the region again")
-    return bases[0]
 
 
 def _archived(region_root: Path, served_name: str, version: int) -> Path:

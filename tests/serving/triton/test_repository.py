@@ -39,7 +39,9 @@ def fetch(number: int) -> Callable[[Path], None]:
         for name, body in bodies.items():
             (folder / name).write_bytes(body)
         listed = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
-        (folder / "release.json").write_text(json.dumps({"number": number, "files": listed}))
+        (folder / "release.json").write_text(
+            json.dumps({"number": number, "base": {"name": "minilm"}, "files": listed})
+        )
 
     return write
 
@@ -63,8 +65,8 @@ def promote(root: Path, number: int) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in ("models/minilm", "staging", "archive", "history"):
-        (tmp_path / name).mkdir(parents=True)
+    for name in ("models", "staging", "archive", "history"):
+        (tmp_path / name).mkdir()
     return tmp_path
 
 
