@@ -8,7 +8,14 @@ from training_toys import sentences
 
 from assets.training import finetune as module
 from assets.training.encoder import batches, embed, load_base, predict, reproducible
-from assets.training.finetune import EpochReport, Finetuned, TrainingDiverged, class_weights, finetune
+from assets.training.finetune import (
+    EpochReport,
+    Finetuned,
+    TrainingDiverged,
+    average_in,
+    class_weights,
+    finetune,
+)
 from assets.training.split import Examples, OneClass, TooFewRows
 from governance.tenants import Training
 from serving.engine.base import BaseUnusable
@@ -123,6 +130,27 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_epoch(
 
 def bytes_of(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in FILES]
+
+
+@pytest.mark.parametrize(("best", "first", "last"), [(1, 2, 3), (3, 3, 9)])
+def test_what_is_kept_is_the_average_of_the_steps_between_the_first_epoch_and_the_best(
+    best: int, first: int, last: int, small_base: Path, quick: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file
+
+    steps: list[torch.Tensor] = []  # the head after each step
+
+    def watched(average: list[torch.Tensor], weights: list[torch.Tensor], step: int) -> None:
+        steps.append(weights[-2].detach().clone())
+        average_in(average, weights, step)
+
+    monkeypatch.setattr(module, "average_in", watched)
+    scripted(monkeypatch, [0.9 if epoch == best else 0.5 for epoch in range(1, 5)])
+    training = quick.model_copy(update={"patience": 4})
+    finetune(small_base, sentences(24, 1), sentences(8, 2), training, tmp_path, silent)
+    assert len(steps) == 4 * 3
+    mean = torch.stack(steps[first:last]).mean(0)
+    torch.testing.assert_close(load_file(tmp_path / "head.safetensors")["weight"], mean)
 
 
 def test_another_seed_gives_another_adapter(small_base: Path, quick: Training, tmp_path: Path) -> None:
