@@ -17,7 +17,7 @@ from benchmarks.report import arguments, publish
 from governance.audit.acts import Act, entry
 from governance.audit.checkpoint import Checkpoint, signed
 from governance.audit.keys import create_audit_keys, log_key
-from governance.audit.log import CHECKPOINT, Stored, append, entry_key
+from governance.audit.log import CHECKPOINT, PREFIX, Stored, append, entry_key
 from governance.audit.proofs import prove, prove_growth
 from governance.audit.tree import Hash, grown, leaf_hash, root
 from governance.audit.verify import verify_log
@@ -69,8 +69,6 @@ def measure(store: ObjectStore, keys_dir: Path, region_root: Path, quick: bool) 
     create_audit_keys(keys_dir, {"mumbai": region_root})
     rows = measure_at(10, store, keys_dir, region_root)
     (region_root / "witness" / "checkpoint").unlink()  # the larger log did not grow from this one
-    for info in [*store.list(CENTRAL_BUCKET, "")]:
-        store.delete(CENTRAL_BUCKET, info.key, every_version=True)
     return rows + measure_at(QUICK if quick else LARGE, store, keys_dir, region_root)
 
 
@@ -97,7 +95,9 @@ def measure_at(size: int, store: ObjectStore, keys_dir: Path, region_root: Path)
 
 
 def lay_out(store: ObjectStore, keys_dir: Path, size: int) -> None:
-    """A log of `size` entries in an empty bucket."""
+    """A log of `size` entries in the place of what is there."""
+    for info in [*store.list(CENTRAL_BUCKET, PREFIX), *store.list(CENTRAL_BUCKET, "plain/")]:
+        store.delete(CENTRAL_BUCKET, info.key, every_version=True)
     key, bodies = log_key(keys_dir), list[tuple[str, bytes]]()
     peaks: tuple[Hash, ...] = ()
     for index in range(size):
