@@ -59,8 +59,9 @@ def main() -> None:
     rows: list[Row] = []
     with TemporaryDirectory() as name:
         folder = built(Path(name) / "with", plan, [wnut], measures)
-        ours, theirs = partial(load_detector, folder, BASE), vanilla
-        for engine, make in {"pedigree": ours, "vanilla": theirs}.items():
+        ours: Make = partial(load_detector, folder, BASE)
+        engines: dict[str, Make] = {"pedigree": ours, "vanilla": vanilla}
+        for engine, make in engines.items():
             detect = make()
             for name, examples in sets.items():
                 judged = score(examples, detect([example.text for example in examples]))
@@ -69,7 +70,7 @@ def main() -> None:
                 log(f"{engine} on {name}: recall {judged.recall().value:.3f}, precision {judged.precision().value:.3f}")
             measures |= over_redaction(engine, detect, args.data)
         rows += stage_rows(folder, sets)
-        measures |= speed(ours, theirs, sets, 0.1 if args.quick else 1.0)
+        measures |= speed(ours, vanilla, sets, 0.1 if args.quick else 1.0)
         if not args.quick:
             unseen = load_detector(built(Path(name) / "without", plan, [], {}), BASE)
             judged = score(sets["wnut17"], unseen([example.text for example in sets["wnut17"]]))

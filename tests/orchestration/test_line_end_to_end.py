@@ -140,7 +140,7 @@ def test_the_release_that_answers_is_routed_to_by_its_own_fingerprint(story: Sim
     assert fingerprint is not None and fingerprint.facts.brier <= fingerprint.facts.brier_of_prior
     (vector,) = embed(story.settings.triton[REGION], [prompt_head(QUESTION)])
     live = LiveModel(release.model, str(release), digest, frozenset([REGION]), fingerprint)
-    choice = route(vector, [live], read_routing(CHECKOUT / "routing.yaml"), region=REGION)
+    choice = route(vector, [live], read_routing(CHECKOUT / "deploy" / "routing.yaml"), region=REGION)
     assert choice.ranked[0].digest == story.answers[1].release_digest and not choice.stranger
 
 

@@ -44,4 +44,4 @@ def test_a_record_without_its_files_is_refused(store: ObjectStore) -> None:
 
 
 def test_the_policy_file_that_ships_is_good() -> None:
-    assert {"default", "frugal"} <= read_routing(CHECKOUT / "routing.yaml").routing.policies.keys()
+    assert {"default", "frugal"} <= read_routing(CHECKOUT / "deploy" / "routing.yaml").routing.policies.keys()
