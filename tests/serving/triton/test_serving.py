@@ -283,3 +283,4 @@ def test_after_kill_nine_a_new_server_answers_and_a_clean_stop_leaves_no_shared_
     assert (after.scores.tobytes(), after.release_digest) == (before.scores.tobytes(), before.release_digest)
     assert region.end() == 0
     assert region.shared_memory() == []
+    region.start()  # for the tests of other files
