@@ -110,10 +110,11 @@ def normalize_notes(delivery: Path, out: Path) -> int:
 
 
 def scrub_notes(rows: Path, out: Path) -> int:
-    from assets.privacy.scrub import scrub
+    from assets.privacy.scrub import Options, scrub
 
     out.mkdir(exist_ok=True)
-    return scrub(rows, _model("stclare", "triage-notes"), KEY, out, print).records
+    one_core = Options(cores=1)  # workers would have their own memory
+    return scrub(rows, _model("stclare", "triage-notes"), KEY, out, print, one_core).records
 
 
 def _normalize(model: Model, delivery: Path, out: Path) -> int:
