@@ -19,6 +19,7 @@ from governance.tenants import Release
 from governance.trust.keys import create_anchor, establish
 from governance.trust.live import LivePointer, read_live, write_live
 from governance.trust.releases import publish_release
+from serving.engine import base_digest
 from serving.replication.metrics import Metrics
 from serving.replication.replica import Place, Replica
 from serving.replication.statement import RegionStatement, read_statement
@@ -96,13 +97,18 @@ def trust_store(store: ObjectStore, keys_dir: Path) -> ObjectStore:
 
 @pytest.fixture
 def world(
-    region: Region, trust_store: ObjectStore, keys_dir: Path, make_release: Callable[..., Path], tmp_path: Path
+    region: Region,
+    trust_store: ObjectStore,
+    keys_dir: Path,
+    make_release: Callable[..., Path],
+    base: Path,
+    tmp_path: Path,
 ) -> World:
     key = private_key(keys_dir, "mumbai.region")
     (region.root / "trusted").mkdir(exist_ok=True)
     shutil.copy(trusted_keys(keys_dir).folder / "root.json", region.root / "trusted")
     number = next(NUMBERS)
-    place = Place(f"mumbai-{number}", region.root, region.address, region.base_sha256, key)  # its pointers alone
+    place = Place(f"mumbai-{number}", region.root, region.address, base_digest(base), key)  # its pointers alone
     return World(trust_store, keys_dir, place, f"northbank/replica-{number}", make_release)
 
 
