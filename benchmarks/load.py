@@ -74,14 +74,14 @@ async def all_at_once(url: str, token: str, clients: int) -> tuple[list[float], 
             start = time.perf_counter()
             try:
                 async with session.post(f"{url}/v1/models/{MODEL}/infer", json=BODY) as reply:
-                    await reply.read()
+                    said = await reply.read()
             except (aiohttp.ClientError, OSError, TimeoutError) as broken:
                 errors[type(broken).__name__] += 1
                 return
             if reply.status == 200:
                 times.append(time.perf_counter() - start)
             else:
-                errors[str(reply.status)] += 1
+                errors[f"{reply.status} {said[-120:].decode(errors='replace')}"] += 1
 
         await asyncio.gather(*(one() for _ in range(clients)))
     return times, errors
@@ -116,7 +116,7 @@ async def measure_in_turn(path: RequestPath, in_flight: int, seconds: float) -> 
                 return {name: float(milliseconds) for name, milliseconds in timing}
 
         measured = {ask: (list[float](), [0.0], list[dict[str, float]]()) for ask in (direct, through)}
-        while MODEL.replace("/", ".") not in (await region.status())["models"]:
+        while not (await region.status())["models"].get(MODEL.replace("/", "."), {}).get("digest"):
             await asyncio.sleep(0.1)
         for ask in measured:
             await closed_loop(ask, in_flight, 0.5, number, *([], [0.0], []))

@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import psutil
 import uvicorn
 
 from benchmarks import releases
+from governance.custody.keys import trusted_keys
 from governance.tenants import Release
 from orchestration import stack
 from orchestration.settings import load_settings
@@ -86,7 +88,9 @@ def running(folder: Path, workers: int, model: bool, **settings: str) -> Iterato
         path.processes["gateway"] = psutil.Process(children[-1].pid)
         path.processes |= {name: psutil.Process(ledger[name].pid) for name in ("kafka", "redis")}
         if model:
-            releases.put(local.region_root(REGION), local.keys_dir, Release.parse(f"{MODEL.replace('/', '.')}@1"), 1)
+            region_root = local.region_root(REGION)  # it trusts what its replica brought; nobody replicates here
+            copytree(trusted_keys(local.keys_dir).folder, region_root / "trusted", dirs_exist_ok=True)
+            releases.put(region_root, local.keys_dir, Release.parse(f"{MODEL.replace('/', '.')}@1"), 1)
         yield path
     finally:
         _end(children)

@@ -64,7 +64,7 @@ def producer(settings: KafkaSettings) -> AIOKafkaProducer:
         compression_type=compression,
         linger_ms=0,
         max_request_size=MESSAGE_BYTES,
-        request_timeout_ms=5_000,
+        request_timeout_ms=60_000,  # each request has a deadline of its own, and what waits here is not lost
         retry_backoff_ms=50,
     )
 
