@@ -22,6 +22,8 @@ from serving.messages import DEAD_LETTERS, REPLIES, REQUESTS
 SESSION_MS = 6_000  # a worker that died is noticed after so long
 FETCH_WAIT_MS = 20  # the local broker looks for new messages when a fetch comes, not while it waits
 MESSAGE_BYTES = 4 << 20
+# As a burst brings: aiokafka wakes all who wait for room in a batch, to let in as many as one batch holds.
+BATCH_BYTES = 1 << 20
 LOOK_SECONDS = 1.0
 
 
@@ -63,6 +65,7 @@ def producer(settings: KafkaSettings) -> AIOKafkaProducer:
         enable_idempotence=settings.idempotence,
         compression_type=compression,
         linger_ms=0,
+        max_batch_size=BATCH_BYTES,
         max_request_size=MESSAGE_BYTES,
         request_timeout_ms=60_000,  # each request has a deadline of its own, and what waits here is not lost
         retry_backoff_ms=50,

@@ -19,6 +19,7 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
 T = TypeVar("T")
+CONNECTIONS = 64
 PAUSE = 1.0  # seconds in which nobody asks a Redis that did not answer
 WORKERS = "pedigree:workers"
 
@@ -69,9 +70,15 @@ class Redis:
     """One connection pool. `up` tells whether Redis answered when it was last asked."""
 
     def __init__(self, settings: RedisSettings) -> None:
-        self._client = redis.asyncio.Redis.from_url(
-            settings.url, socket_timeout=settings.timeout, socket_connect_timeout=settings.timeout, max_connections=64
+        # Who finds no connection free waits for one: a burst of requests is no reason to call Redis down.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            settings.url,
+            socket_timeout=settings.timeout,
+            socket_connect_timeout=settings.timeout,
+            max_connections=CONNECTIONS,
+            timeout=None,
         )
+        self._client = redis.asyncio.Redis.from_pool(pool)
         self._silent_until = 0.0
         self.up = True
 
