@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from governance.custody.canonical import sha256_bytes
@@ -13,6 +14,7 @@ from governance.tenants import Release
 from governance.trust.live import read_live, write_live
 from governance.trust.releases import publish_release
 from orchestration import cli
+from orchestration.cli import keys as command
 from orchestration.settings import Settings
 
 
@@ -20,11 +22,12 @@ from orchestration.settings import Settings
 def settings(start_stack: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = start_stack("seaweedfs")
     monkeypatch.setenv("PEDIGREE_STATE_DIR", str(settings.state_dir))
+    monkeypatch.setattr(command, "console", Console(width=200, highlight=False))
     return settings
 
 
 def keys(*words: str) -> Result:
-    return CliRunner().invoke(cli.app, ["keys", *words], env={"COLUMNS": "200"})
+    return CliRunner().invoke(cli.app, ["keys", *words])
 
 
 def test_status_rotation_and_revocation(settings: Settings) -> None:

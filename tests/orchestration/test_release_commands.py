@@ -64,11 +64,11 @@ def test_a_rollback_to_a_release_that_was_never_built_is_a_failed_run_with_its_r
 ) -> None:
     answer = typed("rollback", "loomworks/log-triage", "--to", 1, *MOVE, "--region", "mumbai")
     assert answer.exit_code == 1
-    assert "mumbai: FAILURE" in answer.output and "Nonexistent partition" in " ".join(answer.output.split())
+    assert "mumbai: FAILURE" in answer.output and "has no signed_artifact yet" in " ".join(answer.output.split())
     (run,) = runs_of(settings.dagster_url, {"dagster/partition/region": "mumbai"})
     told = io.StringIO()
     (again,) = wait_for_runs(Console(file=told), settings.dagster_url, {"the rollback": run.run_id}).values()
-    assert again.status == "FAILURE" and any("Nonexistent partition" in error for error in again.errors)
+    assert again.status == "FAILURE" and any("has no signed_artifact yet" in error for error in again.errors)
 
 
 def test_the_demo_names_what_the_sensor_never_launched(settings: Settings) -> None:
