@@ -97,8 +97,8 @@ def fit(
 ) -> Finetuned:
     """Train whatever of `classifier` requires gradients; leave it at its best epoch, in evaluation mode.
 
-    Validated and kept is the average of the weights over the steps since the first epoch: it errs less on new texts
-    than the last weights do (Izmailov et al., 2018). After one epoch they are still too far from their goal for that.
+    Validated and kept is the average of the weights over the steps since the first epoch (Izmailov et al., 2018); a
+    training of one epoch keeps its last weights. docs/decisions/2026-11-24-averaged-weights.md has the measurements.
     """
     labels = sorted(set(train.labels))
     weights = class_weights(train.labels)
