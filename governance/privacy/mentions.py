@@ -25,8 +25,13 @@ EVERYDAY_BATCH = 1000
 SCORE = 0.6
 GROUP = 1 << 18  # characters that are searched together
 
+# Letters of scripts without spaces: a name ends where they end, as in 王小明10.20.30.40.
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 # A word, with the accents and invisible characters that may stand inside it.
-_WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+[^\W_]*)*")
+_WORD = re.compile(
+    rf"(?:[{_UNSPACED}]+|(?:(?![{_UNSPACED}])[^\W_])+)"
+    rf"(?:[\u0300-\u036f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+[^\W_]*)*"
+)
 _INITIAL_BEFORE = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.|[A-Z])\s?$")
 _INITIAL_BEHIND = re.compile(r"\s[A-Z](?:\.|(?![\w'’]))")
 _BETWEEN_NAMES = re.compile(r"[\s'’`-]{1,2}")

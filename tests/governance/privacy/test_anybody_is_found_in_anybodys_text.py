@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from governance.privacy import forms
@@ -110,6 +110,7 @@ def test_offsets_hold_on_any_text(text: str) -> None:
         assert 0 <= span.start < span.end <= len(text)
 
 
+@example(parts=["王小明", "10.20.30.40"], joint="")
 @given(
     parts=st.lists(
         st.sampled_from([value for _, value in DECLARED])
