@@ -7,13 +7,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from governance.custody.durable import create_once
 from governance.custody.keys import (
     KeyRefused,
     PrivateKey,
     PublicKey,
     TrustedKeys,
     create_key,
-    create_once,
     private_key,
     public_pem,
     read_public,

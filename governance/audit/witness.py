@@ -5,7 +5,6 @@ its own disk, its signature that of its own key. What it countersigned is publis
 """
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from governance.audit.keys import log_public, witness_folder, witness_key, witne
 from governance.audit.log import published_key, read_head
 from governance.audit.proofs import grew
 from governance.custody.blobs import CENTRAL_BUCKET
+from governance.custody.durable import replace
 from governance.custody.keys import KeyRefused, PublicKey, TrustedKeys
 from governance.custody.store import NotFound, ObjectStore, StoreError
 
@@ -38,7 +38,7 @@ def witness(store: ObjectStore, trusted: TrustedKeys, region: str, region_root: 
         if head.etag is None or head.checkpoint == last:
             return last
         note = countersigned(head.note, witness_name(region), key)
-        _write(kept_file(region_root), note)
+        replace(kept_file(region_root), note.encode())
         store.put(CENTRAL_BUCKET, published_key(region), note.encode())
     return head.checkpoint
 
@@ -102,17 +102,3 @@ def _refuse_unless_grown(store: ObjectStore, last: Checkpoint, now: Checkpoint, 
             f"the log of {now.size} entries does not begin with the {last.size} that {region} countersigned: an entry "
             f"below {last.size} was rewritten after that; `pedigree audit verify` narrows it down"
         )
-
-
-def _write(path: Path, note: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w") as file:
-        file.write(note)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,17 +4,17 @@ A private key comes from the environment (a PEM, or the path of one), else from 
 Regions get only the trusted folder: the public release keys, and the root of the trust repository (governance/trust).
 """
 
-import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from governance.custody.durable import create_once
 
 PrivateKey = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
@@ -145,19 +145,3 @@ def variable(name: str) -> str:
     tenant = name.removesuffix(RELEASE)
     words = f"RELEASE_KEY_{tenant}" if tenant != name else f"{name}_KEY"
     return f"PEDIGREE_{words.upper().replace('-', '_')}"
-
-
-def create_once(path: Path, body: bytes, mode: int) -> None:
-    """Write a file that does not exist yet; one that does stays."""
-    # A link appears whole or not at all, and never over another file: two `up` at once end with one key.
-    descriptor, partial = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(descriptor)
-        Path(partial).chmod(mode)
-        with contextlib.suppress(FileExistsError):
-            os.link(partial, path)
-    finally:
-        Path(partial).unlink()

@@ -12,6 +12,7 @@ import secrets
 import uuid
 from pathlib import Path
 
+from governance.custody.durable import create_once
 from governance.privacy.names import fold, normal_name
 
 KEY_BYTES = 32
@@ -46,18 +47,8 @@ def create_tenant_key(keys_dir: Path, tenant: str) -> bytes:
     """Make the key of a new tenant, once, readable by its owner only. Raises TenantKeyError if there is one already."""
     keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     path, key = _key_file(keys_dir, tenant), secrets.token_bytes(KEY_BYTES)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(key.hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)  # fails if another made one meanwhile: a key is never replaced, nor half written
-    except FileExistsError:
-        raise TenantKeyError(f"tenant {tenant!r} has a privacy key already in {path}; it is kept") from None
-    finally:
-        temporary.unlink()
+    if not create_once(path, key.hex().encode() + b"\n", 0o600):
+        raise TenantKeyError(f"tenant {tenant!r} has a privacy key already in {path}; it is kept")
     return key
 
 

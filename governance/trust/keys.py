@@ -13,7 +13,8 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Root, Targets
 from tuf.api.serialization.json import JSONSerializer
 
 from governance.custody.blobs import CENTRAL_BUCKET
-from governance.custody.keys import ROLE_KEYS, ROOT_KEYS, KeyRefused, TrustedKeys, create_key, create_once, trusted_keys
+from governance.custody.durable import create_once
+from governance.custody.keys import ROLE_KEYS, ROOT_KEYS, KeyRefused, TrustedKeys, create_key, trusted_keys
 from governance.custody.store import AlreadyExists, ObjectStore
 from governance.trust.client import refresh
 from governance.trust.errors import TrustConflict, TrustRefused

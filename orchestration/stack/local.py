@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,27 +11,18 @@ from assets.ingestion.manifest import landing_bucket
 from governance.audit.keys import create_audit_keys
 from governance.audit.log import record_new_keys
 from governance.custody.blobs import CENTRAL_BUCKET
-from governance.custody.keys import create_keys, create_once, trusted_keys
+from governance.custody.durable import create_once, replace
+from governance.custody.keys import create_keys, trusted_keys
 from governance.privacy.pseudonyms import TenantKeyError, create_tenant_key
 from orchestration.attribution import approver
 from orchestration.settings import Settings, stack_file
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write `file` with mode 0600; it is replaced as a whole or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)
-        os.fsync(stream.fileno())
-    partial.rename(file)
 
 
 def kept_secret(file: Path) -> str:
     """The 256-bit secret in `file`, hex; made at the first call."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_private(file, secrets.token_hex(32))
+        create_once(file, secrets.token_hex(32).encode(), 0o600)
     return file.read_text().strip()
 
 
@@ -82,7 +72,7 @@ def write_stack_settings(settings: Settings, addresses: Mapping[str, Any]) -> No
     }
     lines = [f"{key} = {_toml(value)}\n" for key, value in values.items()]
     text = "".join(["# Written by `pedigree up`. Your own settings go to settings.toml.\n", *lines])
-    write_private(stack_file(settings.state_dir), text)
+    replace(stack_file(settings.state_dir), text.encode(), 0o600)
 
 
 def _toml(value: Any) -> str:

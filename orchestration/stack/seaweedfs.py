@@ -9,9 +9,10 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from governance.custody.durable import replace
 from governance.custody.store import ObjectStore
 from orchestration.settings import Settings
-from orchestration.stack.local import kept_secret, write_private
+from orchestration.stack.local import kept_secret
 from orchestration.stack.ports import HOST
 from orchestration.stack.supervisor import Part
 
@@ -69,7 +70,7 @@ def _write_identities(settings: Settings, home: Path) -> None:
         "credentials": [{"accessKey": settings.s3_access_key, "secretKey": secret}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    write_private(home / "s3.json", json.dumps({"identities": [owner]}))
+    replace(home / "s3.json", json.dumps({"identities": [owner]}).encode(), 0o600)
 
 
 def _answers(settings: Settings, ports: Mapping[str, int]) -> bool:

@@ -1,7 +1,6 @@
 """Issues credentials: API keys anywhere, tokens by the local issuer, which stands in for a company's own (OAuth2)."""
 
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import orjson
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from governance.custody.durable import replace
 from serving.gateway.auth import KEY_PREFIX
 from serving.messages import Tier
 
@@ -23,10 +23,10 @@ def create_issuer(folder: Path) -> None:
     private = folder / "issuer.json"
     if not private.exists():
         key = ECKey.generate_key("P-256", {"kid": secrets.token_hex(8), "use": "sig", "alg": "ES256"})
-        _write(private, orjson.dumps(key.as_dict(private=True)), 0o600)
+        replace(private, orjson.dumps(key.as_dict(private=True)), 0o600)
     key = ECKey.import_key(orjson.loads(private.read_bytes()))
     if not (folder / "jwks.json").exists():
-        _write(folder / "jwks.json", orjson.dumps({"keys": [key.as_dict(private=False)]}), 0o644)
+        replace(folder / "jwks.json", orjson.dumps({"keys": [key.as_dict(private=False)]}), 0o644)
 
 
 def token(
@@ -51,14 +51,5 @@ def api_key(file: Path, tenant: str, tier: Tier, scopes: Sequence[str] = SCOPES,
         "scopes": list(scopes),
         "expires": expires,
     }
-    _write(file, orjson.dumps(kept, option=orjson.OPT_INDENT_2), 0o600)
+    replace(file, orjson.dumps(kept, option=orjson.OPT_INDENT_2), 0o600)
     return f"{KEY_PREFIX}_{name}_{secret}"
-
-
-def _write(file: Path, body: bytes, mode: int) -> None:
-    """Replaced as a whole or not at all."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
-        stream.write(body)
-        os.fsync(stream.fileno())
-    partial.rename(file)

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from governance.custody.canonical import sha256_file
+from governance.custody.durable import replace, sync
 from governance.custody.manifest import ADAPTER_FILES, MANIFEST
 from governance.tenants import Release
 from serving.engine.base import base_digest
@@ -98,7 +99,7 @@ def install(region_root: Path, release: Release, staged: Path, verify: Verify) -
     if folder.exists():
         folder.rename(discarded)
     staged.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(discarded, ignore_errors=True)
     try:
         verify(folder)
@@ -125,7 +126,7 @@ def switch(region_root: Path, release: Release) -> None:
     _record(region_root, release, digest)
     base = json.loads(manifest.read_bytes())["base"]["name"]
     named = pointer(release.served_name, release.number, digest, base)
-    _replace(region_root / "models" / release.served_name / POINTER, named)
+    replace(region_root / "models" / release.served_name / POINTER, named.encode())
 
 
 def withdraw(region_root: Path, served_name: str) -> None:
@@ -133,7 +134,7 @@ def withdraw(region_root: Path, served_name: str) -> None:
     folder = _model_folder(region_root, served_name)
     (folder / POINTER).unlink(missing_ok=True)
     if folder.is_dir():
-        _sync(folder)
+        sync(folder)
 
 
 def live(region_root: Path, served_name: str) -> int | None:
@@ -218,28 +219,10 @@ def _replace_other(path: Path, text: str) -> bool:
     """Replace the file unless it has this text already: then it keeps its time, and Triton need not load it again."""
     if path.is_file() and path.read_text() == text:
         return False
-    _replace(path, text)
+    replace(path, text.encode())
     return True
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    _sync(path.parent)
 
 
 def _sync_tree(folder: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)
