@@ -20,6 +20,9 @@ for _name in [name for name in os.environ if name.startswith(PREFIX)]:
 # A bucket has one audit log, and tests with keys of their own share the bucket: so they share the log's key.
 os.environ["PEDIGREE_AUDIT_KEY"] = private_pem(ec.generate_private_key(ec.SECP256R1())).decode()
 
+# Who is in which part of a split follows from the tenant's key: with one that is given, trainings in tests repeat.
+os.environ["PEDIGREE_PRIVACY_KEY_LOOMWORKS"] = "17" * 32
+
 
 @pytest.fixture(scope="session")
 def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
