@@ -48,21 +48,28 @@ class Gateway:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a client asks: `model` tenant.task or empty for the base; how long it waits in seconds."""
+class Terms:
+    """How a client wants it answered: once under its key, within so many seconds, in its trace."""
 
-    model: str
-    texts: Sequence[str]
-    digest: str = ""
     idempotency_key: str = ""
     timeout: float | None = None
     traceparent: str = ""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a client asks: `model` tenant.task or empty for the base."""
+
+    model: str
+    texts: Sequence[str]
+    terms: Terms
+    digest: str = ""
+
+
 async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Reply:
     """The workers' answer. Raises Problem for every other end."""
     began, status, digest = time.monotonic(), 500, ""
-    trace = traced(question.traceparent)
+    trace = traced(question.terms.traceparent)
     try:
         require(caller, "infer")
         _own(caller, question.model)
@@ -114,8 +121,8 @@ async def _take_token(gateway: Gateway, caller: Caller) -> None:
 
 
 def _request(gateway: Gateway, caller: Caller, question: Question, trace: str) -> Request:
-    identity, now = secrets.token_hex(16), time.time()
-    wished = question.timeout or gateway.settings.deadline
+    identity, now, key = secrets.token_hex(16), time.time(), question.terms.idempotency_key
+    wished = question.terms.timeout or gateway.settings.deadline
     parts = [question.model, question.digest, *question.texts]
     return Request(
         id=identity,
@@ -128,7 +135,7 @@ def _request(gateway: Gateway, caller: Caller, question: Question, trace: str) -
         sent=now,
         reply_topic=REPLIES,
         reply_partition=gateway.replies.partition,
-        idempotency=_sha256(question.model, question.idempotency_key) if question.idempotency_key else identity,
+        idempotency=_sha256(question.model, key) if key else identity,
         fingerprint=_sha256(*parts)[:32],
         traceparent=trace,
     )

@@ -7,7 +7,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from serving.gateway.auth import Caller, require
-from serving.gateway.exchange import Gateway, Question, exchange
+from serving.gateway.exchange import Gateway, Question, Terms, exchange
 from serving.gateway.problems import RESPONSES, Problem
 from serving.messages import Reply
 
@@ -39,11 +39,7 @@ Texts = Annotated[
     WithJsonSchema({"anyOf": [ONE, {"type": "array", "items": ONE, "minItems": 1, "maxItems": ROWS}]}),
 ]
 Slug = Annotated[str, Path(pattern=SLUG, max_length=40)]
-IdempotencyKey = Annotated[
-    str, Header(max_length=200, description="the same key and request are executed once; the answer is kept an hour")
-]
-Timeout = Annotated[int | None, Header(alias="Timeout-Ms", ge=1, le=60_000, description="then 504 is answered")]
-Traceparent = Annotated[str, Header(description="W3C trace context")]
+ONCE = "the same key and request are executed once; the answer is kept an hour"
 
 
 class InferBody(BaseModel):
@@ -114,37 +110,32 @@ async def caller_of(
 
 TheCaller = Annotated[Caller, Depends(caller_of)]
 
+
+async def terms_of(
+    idempotency_key: Annotated[str, Header(max_length=200, description=ONCE)] = "",
+    timeout_ms: Annotated[int | None, Header(ge=1, le=60_000, description="then 504 is answered")] = None,
+    traceparent: Annotated[str, Header(description="W3C trace context")] = "",
+) -> Terms:
+    return Terms(idempotency_key, None if timeout_ms is None else timeout_ms / 1000, traceparent)
+
+
+TheTerms = Annotated[Terms, Depends(terms_of)]
+
 router = APIRouter(prefix="/v1", tags=["models"], responses=RESPONSES)
 
 
 @router.post("/models/{tenant}/{task}/infer", response_model=InferAnswer)
 async def infer(
-    tenant: Slug,
-    task: Slug,
-    body: InferBody,
-    gateway: TheGateway,
-    caller: TheCaller,
-    idempotency_key: IdempotencyKey = "",
-    timeout_ms: Timeout = None,
-    traceparent: Traceparent = "",
+    tenant: Slug, task: Slug, body: InferBody, gateway: TheGateway, caller: TheCaller, terms: TheTerms
 ) -> Response:
     """What the live release of `tenant/task` says about one text or many."""
-    question = Question(f"{tenant}.{task}", body.input, body.digest, idempotency_key, _seconds(timeout_ms), traceparent)
-    return _json(await exchange(gateway, caller, question))
+    return _json(await exchange(gateway, caller, Question(f"{tenant}.{task}", body.input, terms, body.digest)))
 
 
 @router.post("/embeddings", response_model=EmbeddingsAnswer)
-async def embeddings(
-    body: EmbeddingsBody,
-    gateway: TheGateway,
-    caller: TheCaller,
-    idempotency_key: IdempotencyKey = "",
-    timeout_ms: Timeout = None,
-    traceparent: Traceparent = "",
-) -> Response:
+async def embeddings(body: EmbeddingsBody, gateway: TheGateway, caller: TheCaller, terms: TheTerms) -> Response:
     """The resident base's own vectors."""
-    question = Question("", body.input, "", idempotency_key, _seconds(timeout_ms), traceparent)
-    return _json(await exchange(gateway, caller, question))
+    return _json(await exchange(gateway, caller, Question("", body.input, terms)))
 
 
 @router.get("/models")
@@ -166,10 +157,6 @@ async def model(tenant: Slug, task: Slug, gateway: TheGateway, caller: TheCaller
     if found := live.get(f"{tenant}.{task}"):
         return {"region": gateway.settings.region, "model": f"{tenant}/{task}", **found}
     raise Problem(404, f"no release answers for model '{tenant}/{task}' here")
-
-
-def _seconds(timeout_ms: int | None) -> float | None:
-    return None if timeout_ms is None else timeout_ms / 1000
 
 
 def _json(reply: Reply) -> Response:

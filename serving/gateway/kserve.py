@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from serving.gateway.auth import Caller, require
 from serving.gateway.exchange import Gateway, Question, exchange
-from serving.gateway.infer import ROWS, IdempotencyKey, Text, TheCaller, TheGateway, Traceparent
+from serving.gateway.infer import ROWS, Text, TheCaller, TheGateway, TheTerms
 from serving.gateway.problems import RESPONSES, Problem
 
 NAME = r"^[a-z0-9-]+\.[a-z0-9-]+$"
@@ -108,15 +108,12 @@ async def infer(
     request: Request,
     gateway: TheGateway,
     caller: TheCaller,
-    idempotency_key: IdempotencyKey = "",
+    terms: TheTerms,
     inference_header_content_length: Annotated[int | None, Header(ge=0)] = None,
-    traceparent: Traceparent = "",
 ) -> dict[str, Any]:
     """What the live release says about the texts of the tensor TEXT."""
     asked, texts = _read(await request.body(), inference_header_content_length)
-    reply = await exchange(
-        gateway, caller, Question(name, texts, idempotency_key=idempotency_key, traceparent=traceparent)
-    )
+    reply = await exchange(gateway, caller, Question(name, texts, terms))
     said = orjson.loads(reply.body)
     wanted = [output.name for output in asked.outputs] or list(OUTPUTS)
     return {
