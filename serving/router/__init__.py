@@ -4,9 +4,10 @@
 first two are asked, and `pick` says whose answer is given. A plain library: it asks nobody and knows no HTTP.
 """
 
+from governance.fairness.filter import Candidate
 from serving.router.fingerprint import Fingerprint, FingerprintRefused
 from serving.router.labels import ranked_labels
-from serving.router.pick import ASKED, NobodyAnswered, Picked, Said, pick
+from serving.router.pick import ASKED, NobodyAnswered, Picked, pick
 from serving.router.policy import Routing, UnknownPolicy
 from serving.router.policy_file import Declaration, PolicyFile, PolicyRefused
 from serving.router.route import Choice, LiveModel, NothingToChoose, Ranked, route
@@ -15,6 +16,7 @@ HEAD = 256  # characters
 
 __all__ = [
     "ASKED",
+    "Candidate",
     "Choice",
     "Declaration",
     "Fingerprint",
@@ -27,7 +29,6 @@ __all__ = [
     "PolicyRefused",
     "Ranked",
     "Routing",
-    "Said",
     "UnknownPolicy",
     "pick",
     "prompt_head",

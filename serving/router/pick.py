@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from governance.fairness.filter import Candidate
 from serving.router.policy import Policy
 from serving.router.route import Choice, Ranked
 
@@ -14,22 +15,16 @@ class NobodyAnswered(LookupError):
 
 
 @dataclass(frozen=True)
-class Said:
-    """A model's likeliest label and its probability."""
-
-    label: str
-    score: float
-
-
-@dataclass(frozen=True)
 class Picked:
+    """`said`: the model's likeliest label and its probability."""
+
     model: Ranked
-    said: Said
+    said: Candidate
     reason: str
 
 
-def pick(choice: Choice, answers: Mapping[str, Said], policy: Policy) -> Picked:
-    """Of the ranked models that answered (name → what it said). Raises NobodyAnswered.
+def pick(choice: Choice, answers: Mapping[str, Candidate], policy: Policy) -> Picked:
+    """Of the ranked models that answered (name → its likeliest label). Raises NobodyAnswered.
 
     best score: the largest score weighed by the expected quality. agreement: the cheapest of those that say what the
     first says, if any other does; else best score. cheapest over threshold: the cheapest whose score reaches it; else
@@ -40,7 +35,7 @@ def pick(choice: Choice, answers: Mapping[str, Said], policy: Policy) -> Picked:
         raise NobodyAnswered(f"none of {', '.join(model.name for model in choice.ranked[:ASKED])} answered")
     if len(heard) == 1:
         return Picked(*heard[0], "the only one that answered")
-    if policy.pick == "agreement" and len({said.label for _, said in heard}) == 1:
+    if policy.pick == "agreement" and len({said.name for _, said in heard}) == 1:
         return Picked(*min(heard, key=lambda each: each[0].cost), "they agree; the cheaper one")
     if policy.threshold is not None:
         good = [each for each in heard if each[1].score >= policy.threshold]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.router import NobodyAnswered, Said, pick, route
+from serving.router import Candidate, NobodyAnswered, pick, route
 from tests.serving.router.routing import HERE, declare, live
 
 COSTS = {"acme/dear": {"cost": 9}, "acme/cheap": {"cost": 1}}
@@ -26,7 +26,7 @@ def test_the_policy_picks(
 ) -> None:
     declared = declare(COSTS, **policy)
     choice = route(HERE, OFFERED, declared)
-    answers = {"acme/dear": Said(*dear), "acme/cheap": Said(*cheap)}
+    answers = {"acme/dear": Candidate(*dear), "acme/cheap": Candidate(*cheap)}
     done = pick(choice, answers, declared.routing.policies["default"])
     assert done.model.name == picked and done.said == answers[picked] and reason in done.reason
 
@@ -34,7 +34,7 @@ def test_the_policy_picks(
 def test_one_that_does_not_answer_leaves_the_other_and_none_is_an_error() -> None:
     choice = route(HERE, OFFERED, declare(COSTS))
     policy = declare().routing.policies["default"]
-    done = pick(choice, {"acme/cheap": Said("card", 0.1)}, policy)
+    done = pick(choice, {"acme/cheap": Candidate("card", 0.1)}, policy)
     assert done.model.name == "acme/cheap" and "only one" in done.reason
     with pytest.raises(NobodyAnswered, match="acme/dear, acme/cheap"):
-        pick(choice, {"acme/third": Said("card", 0.9)}, policy)
+        pick(choice, {"acme/third": Candidate("card", 0.9)}, policy)
