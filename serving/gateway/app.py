@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from serving import operations
 from serving.gateway import infer, kserve, page, problems
@@ -39,7 +40,7 @@ def create_app() -> FastAPI:
         await replies.stop()
         await redis.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Pedigree", version="1", summary="Ask a tenant's models; every answer names its release digest.",
         lifespan=running, redoc_url=None,
     )  # fmt: skip

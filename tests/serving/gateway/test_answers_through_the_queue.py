@@ -323,6 +323,13 @@ def test_nothing_but_operations_and_docs_is_open(gateway: Server) -> None:
             assert reply.status_code == 401, f"{method} {path}"
 
 
+def test_the_docs_bring_all_they_need(gateway: Server) -> None:
+    needed = re.findall(r"(?:src|href|url)[=: ]+[\"']([^\"']+)", httpx.get(f"{gateway.url}/docs").text)
+    assert {"/openapi.json"} < set(needed)
+    for each in needed:
+        assert httpx.get(gateway.url + each).status_code == 200, each
+
+
 def test_the_page_brings_all_it_needs_and_keeps_nothing(gateway: Server) -> None:
     page, script = httpx.get(gateway.url), httpx.get(f"{gateway.url}/page.js")
     assert (page.status_code, script.status_code) == (200, 200)
