@@ -6,8 +6,9 @@ import urllib.request
 from collections.abc import Mapping
 
 from governance.custody.keys import REGION
-from orchestration.settings import PREFIX, Settings
+from orchestration.settings import Settings
 from orchestration.stack.ports import HOST
+from orchestration.stack.seaweedfs import store_environment
 from orchestration.stack.supervisor import Part
 from orchestration.stack.triton import resident_base
 from serving.engine.base import base_folder
@@ -36,16 +37,10 @@ def part(settings: Settings, region: str, ports: Mapping[str, int], triton: str)
         *("--port", str(ports["http"])),
         *("--interval", str(settings.replication_seconds)),
     ]
-    environment = {
-        f"{PREFIX}S3_ENDPOINT": settings.s3_endpoint or "",
-        f"{PREFIX}S3_ACCESS_KEY": settings.s3_access_key,
-        f"{PREFIX}S3_SECRET_KEY": settings.s3_secret_key.get_secret_value(),
-        f"{PREFIX}S3_REGION": settings.s3_region,
-    }
     return Part(
         name=part_name(region),
         command=command,
-        environment=os.environ | environment,
+        environment=os.environ | store_environment(settings),
         address=address(ports),
         ready=lambda started: _ready(address(ports)),
     )

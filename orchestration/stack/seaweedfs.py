@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from governance.custody.durable import replace
 from governance.custody.store import ObjectStore
-from orchestration.settings import Settings
+from orchestration.settings import PREFIX, Settings
 from orchestration.stack.local import kept_secret
 from orchestration.stack.ports import HOST
 from orchestration.stack.supervisor import Part
@@ -22,6 +22,16 @@ PORTS: Mapping[str, int | None] = dict.fromkeys([*SERVERS, *(f"{server}.grpc" fo
 
 def address(ports: Mapping[str, int]) -> str:
     return f"http://{HOST}:{ports['s3']}"
+
+
+def store_environment(settings: Settings) -> dict[str, str]:
+    """How servers reach the store (serving/store.py)."""
+    return {
+        f"{PREFIX}S3_ENDPOINT": settings.s3_endpoint or "",
+        f"{PREFIX}S3_ACCESS_KEY": settings.s3_access_key,
+        f"{PREFIX}S3_SECRET_KEY": settings.s3_secret_key.get_secret_value(),
+        f"{PREFIX}S3_REGION": settings.s3_region,
+    }
 
 
 def part(settings: Settings, ports: Mapping[str, int]) -> Part:

@@ -1,7 +1,7 @@
 """`python -m serving.replication --region mumbai …`: the replica as a process, with its health, metrics and wake-up.
 
 GET /health (it runs), /ready (it trusts what it sees), /status, /metrics; POST /wake looks at once. Loopback only.
-The store's address and credentials come from PEDIGREE_S3_ENDPOINT, PEDIGREE_S3_ACCESS_KEY, PEDIGREE_S3_SECRET_KEY.
+The store's address and credentials come from the environment (serving/store.py).
 """
 
 import argparse
@@ -17,10 +17,10 @@ from typing import NoReturn
 
 from cryptography.hazmat.primitives import serialization
 
-from governance.custody.store import ObjectStore
 from serving.engine.base import base_digest
 from serving.replication.metrics import Metrics
 from serving.replication.replica import Place, Replica
+from serving.store import central_store
 
 HOST = "127.0.0.1"
 
@@ -37,15 +37,8 @@ def main() -> NoReturn:
         disk_reserve=given.disk_reserve,
         bytes_per_second=given.bytes_per_second,
     )
-    environment = os.environ
-    store = ObjectStore(
-        environment.get("PEDIGREE_S3_ENDPOINT") or None,
-        environment["PEDIGREE_S3_ACCESS_KEY"],
-        environment["PEDIGREE_S3_SECRET_KEY"],
-        environment.get("PEDIGREE_S3_REGION", "us-east-1"),
-    )
     metrics, wake = Metrics(), threading.Event()
-    replica = Replica(store, place, metrics, log)
+    replica = Replica(central_store(), place, metrics, log)
     server = ThreadingHTTPServer((HOST, given.port), _handler(replica, metrics, wake))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
