@@ -145,6 +145,12 @@ class Tenant(Declared):
             raise ValueError(f"two models share a dataset: {sorted(datasets)}")
         return self
 
+    @model_validator(mode="after")
+    def auto_is_free(self) -> "Tenant":
+        if "auto" in self.models:
+            raise ValueError("no model may be named `auto`: who asks for it leaves the choice to the router")
+        return self
+
 
 class Company(Declared):
     regions: dict[Slug, Region]

@@ -68,7 +68,7 @@ def plans(settings: Settings) -> dict[str, Plan]:
         **{replica.part_name(region): _replica(region) for region in settings.company().regions},
         "kafka": Plan(kafka.PORTS, lambda s, ports: kafka.part(s, ports["kafka"])),
         "redis": Plan(redis.PORTS, lambda s, ports: redis.part(s, ports["redis"])),
-        "gateway": Plan(gateway.PORTS, gateway.part, ("kafka", "redis"), (near,)),
+        "gateway": Plan(gateway.PORTS, gateway.part, ("kafka", "redis"), (near, "seaweedfs")),
         **{name: _worker(name, near) for name in worker.NAMES},
         code: Plan(dagster.CODE_PORTS, lambda s, ports: dagster.code_server(s, ports[code]), ("seaweedfs",)),
         web: Plan(dagster.WEBSERVER_PORTS, lambda s, ports: dagster.webserver(s, ports[web], ports[code]), (code,)),

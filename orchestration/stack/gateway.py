@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestration.settings import Settings
+from orchestration.settings import CHECKOUT, Settings
 from orchestration.stack import kafka, redis, triton
 from orchestration.stack.dagster import module
 from orchestration.stack.mlflow import answers
 from orchestration.stack.ports import HOST
+from orchestration.stack.seaweedfs import store_environment
 from orchestration.stack.supervisor import Part
 from serving.gateway.issue import create_issuer
 
@@ -39,6 +40,8 @@ def part(settings: Settings, ports: Mapping[str, Mapping[str, int]]) -> Part:
         "PEDIGREE_GATEWAY_TRITON": triton.address(ports[triton.part_name(region(settings))]),
         "PEDIGREE_GATEWAY_JWKS_FILE": str(home / "jwks.json"),
         "PEDIGREE_GATEWAY_API_KEYS_FILE": str(home / "api-keys.json"),
+        "PEDIGREE_GATEWAY_ROUTING_FILE": str(CHECKOUT / "deploy" / "routing.yaml"),
+        **store_environment(settings),
         **queue(ports),
     }
     return Part(

@@ -12,12 +12,14 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from serving.gateway.admission import Admission
 from serving.gateway.auth import Authority, Caller, require
+from serving.gateway.fingerprints import Fingerprints
 from serving.gateway.live import Live
 from serving.gateway.problems import Problem
 from serving.gateway.replies import Replies
 from serving.gateway.settings import GatewaySettings
 from serving.messages import REPLIES, Reply, Request
 from serving.redis import Redis
+from serving.router import PolicyFile
 from serving.tracing import span, traced
 
 STATUS = {"unknown": 404, "refused": 422, "conflict": 422, "expired": 504, "unavailable": 503, "failed": 500}
@@ -37,7 +39,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Gateway:
-    """The parts of one gateway."""
+    """The parts of one gateway; without `policies` it does not choose among models."""
 
     settings: GatewaySettings
     authority: Authority
@@ -45,6 +47,8 @@ class Gateway:
     redis: Redis
     replies: Replies
     live: Live
+    fingerprints: Fingerprints
+    policies: PolicyFile | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Repl
     trace = traced(question.terms.traceparent)
     try:
         require(caller, "infer")
-        _own(caller, question.model)
+        require_own(caller, question.model)
         await _take_token(gateway, caller)
         with gateway.admission.held(caller.tier), span("gateway", trace, SpanKind.SERVER, model=question.model) as here:
             reply = await gateway.replies.ask(_request(gateway, caller, question, here))
@@ -108,7 +112,7 @@ def collect(gateway: Gateway) -> None:
     LATE.set(gateway.replies.late)
 
 
-def _own(caller: Caller, model: str) -> None:
+def require_own(caller: Caller, model: str) -> None:
     """Another tenant's model is as unknown as one that does not exist. Raises Problem 404."""
     if model and model.partition(".")[0] != caller.tenant:
         raise Problem(404, f"no release answers for model {model.replace('.', '/', 1)!r} here")

@@ -129,13 +129,15 @@ async def infer(
     tenant: Slug, task: Slug, body: InferBody, gateway: TheGateway, caller: TheCaller, terms: TheTerms
 ) -> Response:
     """What the live release of `tenant/task` says about one text or many."""
-    return _json(await exchange(gateway, caller, Question(f"{tenant}.{task}", body.input, terms, body.digest)))
+    reply = await exchange(gateway, caller, Question(f"{tenant}.{task}", body.input, terms, body.digest))
+    return as_json(reply.body, reply)
 
 
 @router.post("/embeddings", response_model=EmbeddingsAnswer)
 async def embeddings(body: EmbeddingsBody, gateway: TheGateway, caller: TheCaller, terms: TheTerms) -> Response:
     """The resident base's own vectors."""
-    return _json(await exchange(gateway, caller, Question("", body.input, terms)))
+    reply = await exchange(gateway, caller, Question("", body.input, terms))
+    return as_json(reply.body, reply)
 
 
 @router.get("/models")
@@ -159,6 +161,7 @@ async def model(tenant: Slug, task: Slug, gateway: TheGateway, caller: TheCaller
     raise Problem(404, f"no release answers for model '{tenant}/{task}' here")
 
 
-def _json(reply: Reply) -> Response:
+def as_json(body: bytes, reply: Reply) -> Response:
+    """`body`, which came of the reply, and how long that took."""
     timing = f"queue;dur={reply.waited * 1000:.1f}, model;dur={reply.model_seconds * 1000:.1f}"
-    return Response(reply.body, media_type="application/json", headers={"Server-Timing": timing})
+    return Response(body, media_type="application/json", headers={"Server-Timing": timing})

@@ -8,7 +8,10 @@ from serving.messages import Tier
 
 
 class GatewaySettings(BaseSettings):
-    """`region` and `triton`: where the models answer. Times in seconds, rates in requests a second."""
+    """`region` and `triton`: where the models answer. `routing_file`: by which policies `auto` is answered, if at all.
+
+    Times in seconds, rates in requests a second.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PEDIGREE_GATEWAY_", frozen=True)
     host: str = "127.0.0.1"
@@ -17,6 +20,7 @@ class GatewaySettings(BaseSettings):
     triton: str = ""
     jwks_file: Path = Path("jwks.json")
     api_keys_file: Path = Path("api-keys.json")
+    routing_file: Path | None = None
     issuer: str = "pedigree-local"
     audience: str = "pedigree"
     deadline: float = 5.0

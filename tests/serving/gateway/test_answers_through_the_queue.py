@@ -271,7 +271,9 @@ def test_the_openapi_document_has_examples_and_problems(gateway: Server) -> None
 def test_readiness_names_each_dependency(fleet: Fleet, northbank: httpx.Client) -> None:
     worker, gateway = (httpx.get(f"{server.url}/readyz").json() for server in fleet.servers)
     assert worker == {"kafka": "ok", "redis": "ok", "triton": "ok"}
+    policies = gateway.pop("policies")
     assert gateway == {"kafka": "ok", "redis": "ok", "workers": "ok", "triton": "ok"}
+    assert policies == "none; `auto` is not answered"
 
 
 def test_the_log_names_model_digest_and_trace_and_no_payload(
