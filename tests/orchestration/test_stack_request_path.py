@@ -45,6 +45,13 @@ def test_token_and_api_key_of_the_command_line_are_let_in(settings: Settings) ->
     assert "no tenant 'nobody'" in unknown.stderr
 
 
+def test_the_gateway_routes_by_the_policies_of_the_checkout(settings: Settings) -> None:
+    assert httpx.get(f"{settings.gateway_url}/readyz", timeout=30).json()["policies"] == "ok"
+    headers = {"Authorization": f"Bearer {pedigree(settings, 'token', 'northbank').stdout.strip()}"}
+    reply = httpx.post(f"{settings.gateway_url}/v1/route", json={"input": "x"}, headers=headers, timeout=30)
+    assert (reply.status_code, reply.json()["detail"]) == (404, "no model may answer: none is live")
+
+
 def test_each_part_is_healthy_on_loopback_and_keeps_its_state_in_the_state_dir(settings: Settings) -> None:
     health = {part.part: part for part in stack.health(settings)}
     assert all(health[name].healthy for name in PARTS)

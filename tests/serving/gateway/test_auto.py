@@ -86,7 +86,10 @@ def gateway(fleet: Fleet, policies: Path, start_stack: StartStack, engine: Engin
     for name, text in JUDGED.items():
         judge(store, engine, f"{name}@1", str(live(fleet, name)), text, fleet.folder)
     reach = {name.removeprefix(PREFIX): value for name, value in store_environment(settings).items()}
-    gateway = fleet.start("gateway", GATEWAY_ROUTING_FILE=str(policies), GATEWAY_REGION="mumbai", **reach)
+    gateway = fleet.start(
+        "gateway", GATEWAY_ROUTING_FILE=str(policies), GATEWAY_REGION="mumbai",
+        GATEWAY_BURST='{"enterprise": 1000, "free": 2}', GATEWAY_RATE='{"enterprise": 500, "free": 0.1}', **reach,
+    )  # fmt: skip
     for server in fleet.servers:
         until(server.ready)
     return gateway
@@ -142,6 +145,15 @@ def test_what_cannot_be_routed_is_named(northbank: httpx.Client) -> None:
     assert "declared: default" in said(northbank.post(AUTO, json=CARD | {"policy": "other"}), 422)
     assert "body.input" in said(northbank.post(AUTO, json={"input": ["one", "two"]}), 422)
     said(northbank.post(AUTO, json={"input": "a text that nobody asked"}, headers={"Timeout-Ms": "1"}), 504)
+
+
+def test_where_one_of_the_two_does_not_answer_the_other_does(fleet: Fleet, gateway: Server) -> None:
+    free = fleet.client(gateway, "northbank", "free")  # the rate has room for the vector and for one of them
+    answer = said(free.post(AUTO, json=CARD))
+    (failed,) = answer["routed"]["failed"].items()
+    assert {failed[0], answer["model"]} == {"northbank/cards", "northbank/loans"} and "used up its rate" in failed[1]
+    assert answer["routed"]["reason"] == "the only one that answered"
+    said(free.post(AUTO, json=CARD), 429)
 
 
 def test_the_policies_change_without_a_restart_and_a_broken_file_changes_nothing(
