@@ -101,15 +101,16 @@ async def infer(tenant: Slug, body: RouteBody, gateway: TheGateway, caller: TheC
     asked = [model.name for model in choice.ranked[:ASKED]]
     said = await asyncio.gather(*(_ask(gateway, caller, model, body.input, terms) for model in asked))
     replies = {model: reply for model, reply in zip(asked, said, strict=True) if isinstance(reply, Reply)}
-    failed = {model: reply.detail for model, reply in zip(asked, said, strict=True) if isinstance(reply, Problem)}
-    if not replies and isinstance(said[0], Problem):
-        raise said[0]
+    failed = {model: problem for model, problem in zip(asked, said, strict=True) if isinstance(problem, Problem)}
+    if not replies:
+        raise failed[asked[0]]
     answers = {model: orjson.loads(reply.body) for model, reply in replies.items()}
     heard = {model: _likeliest(**answer["results"][0]) for model, answer in answers.items()}
     picked = pick(choice, heard, declared.routing.policy(body.policy))
     model, reason = picked.model.name, picked.reason
     log.info("routed", tenant=tenant, model=model, digest=replies[model].digest, policy=choice.policy, reason=reason)
-    routed = Routed.model_validate(choice).model_dump() | {"reason": reason, "failed": failed}
+    why = {"reason": reason, "failed": {name: problem.detail for name, problem in failed.items()}}
+    routed = Routed.model_validate(choice).model_dump() | why
     return as_json(orjson.dumps(answers[model] | {"routed": routed}), replies[model])
 
 

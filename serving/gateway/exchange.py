@@ -20,7 +20,7 @@ from serving.gateway.settings import GatewaySettings
 from serving.messages import REPLIES, Reply, Request
 from serving.redis import Redis
 from serving.router import PolicyFile
-from serving.tracing import span, traced
+from serving.tracing import span
 
 STATUS = {"unknown": 404, "refused": 422, "conflict": 422, "expired": 504, "unavailable": 503, "failed": 500}
 AGAIN = {"expired": 1.0, "unavailable": 1.0, "failed": 1.0}
@@ -53,11 +53,11 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Terms:
-    """How a client wants it answered: once under its key, within so many seconds, in its trace."""
+    """How a client wants it answered: once under its key, if any; within so many seconds; in which trace."""
 
-    idempotency_key: str = ""
-    timeout: float | None = None
-    traceparent: str = ""
+    idempotency_key: str
+    timeout: float | None
+    traceparent: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Question:
 async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Reply:
     """The workers' answer. Raises Problem for every other end."""
     began, status, digest = time.monotonic(), 500, ""
-    trace = traced(question.terms.traceparent)
+    trace = question.terms.traceparent
     try:
         require(caller, "infer")
         require_own(caller, question.model)

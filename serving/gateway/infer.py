@@ -10,6 +10,7 @@ from serving.gateway.auth import Caller, require
 from serving.gateway.exchange import Gateway, Question, Terms, exchange
 from serving.gateway.problems import RESPONSES, Problem
 from serving.messages import Reply
+from serving.tracing import traced
 
 ROWS = 256
 CHARACTERS = 20_000
@@ -116,7 +117,7 @@ async def terms_of(
     timeout_ms: Annotated[int | None, Header(ge=1, le=60_000, description="then 504 is answered")] = None,
     traceparent: Annotated[str, Header(description="W3C trace context")] = "",
 ) -> Terms:
-    return Terms(idempotency_key, None if timeout_ms is None else timeout_ms / 1000, traceparent)
+    return Terms(idempotency_key, None if timeout_ms is None else timeout_ms / 1000, traced(traceparent))
 
 
 TheTerms = Annotated[Terms, Depends(terms_of)]

@@ -1,5 +1,6 @@
 """`auto` and /v1/route: real models, fingerprints in a real store, a policy file as it changes; one tenant's alone."""
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -127,6 +128,14 @@ def test_auto_gives_the_answer_of_the_model_it_names_and_says_why(northbank: htt
         assert answer == said(northbank.post(f"/v1/models/northbank/{first}/infer", json=text))
         assert answer["model"] == routed["ranked"][0]["model"] == f"northbank/{first}"
         assert routed["reason"] == "the best score, weighed by expected quality" and routed["failed"] == {}
+
+
+def test_its_three_requests_are_one_trace(northbank: httpx.Client, gateway: Server) -> None:
+    before = len(gateway.log.read_text().splitlines())
+    said(northbank.post(AUTO, json=CARD))
+    lines = [json.loads(line) for line in gateway.log.read_text().splitlines()[before:]]
+    traces = {line["model"]: line["trace_id"] for line in lines if line["event"] == "request"}
+    assert traces.keys() == {"", CARDS, LOANS} and len(set(traces.values())) == 1
 
 
 def test_only_the_callers_models_are_looked_at(northbank: httpx.Client, fleet: Fleet, gateway: Server) -> None:
