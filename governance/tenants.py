@@ -81,12 +81,13 @@ class Gate(Declared):
 class Training(Declared):
     rank: int = 16
     alpha: int = 32
-    dropout: float = 0.05
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the hidden states")
     targets: tuple[str, ...] = ("query", "key", "value", "dense")
     epochs: int = 4
     learning_rate: float = 1e-3
     batch_size: int = 32
     label_smoothing: float = 0.05
+    contrast: float = Field(0.3, ge=0, description="weight of the supervised contrastive loss beside the head's own")
     max_tokens: int = 64
     patience: int = 2
     seed: int = 17

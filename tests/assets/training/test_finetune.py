@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from assets.training.finetune import (
     TrainingDiverged,
     average_in,
     class_weights,
+    contrast,
     finetune,
 )
 from assets.training.split import Examples, OneClass, TooFewRows
@@ -31,7 +33,7 @@ def trained(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     """A toy with three labels, trained once for the tests that only look at it."""
     labels = ("card", "loan", "app")
     out, lines = tmp_path_factory.mktemp("adapter"), list[str]()
-    training = Training(rank=4, alpha=8, epochs=8, batch_size=8, max_tokens=16, learning_rate=2e-2, patience=8)
+    training = Training(rank=4, alpha=8, epochs=12, batch_size=8, max_tokens=16, learning_rate=2e-2, patience=12)
     finetuned = finetune(small_base, sentences(120, 1, labels), sentences(30, 2, labels), training, out, lines.append)
     return finetuned, out, lines
 
@@ -99,7 +101,26 @@ def test_each_epoch_is_told(trained: tuple[Finetuned, Path, list[str]]) -> None:
     finetuned, _, lines = trained
     told = [line for line in lines if "validation macro F1" in line]
     assert len(told) == len(finetuned.epochs)
-    assert told[0].startswith("epoch 1/8: loss ")
+    assert told[0].startswith("epoch 1/12: loss ")
+
+
+def test_the_contrastive_loss_is_the_mean_over_rows_with_a_peer() -> None:
+    vectors, labels = torch.randn(6, 5, generator=torch.Generator().manual_seed(3)), [0, 1, 0, 2, 1, 0]
+    of_rows = []
+    for row, label in enumerate(labels):
+        near = [float(torch.cosine_similarity(vectors[row], other, dim=0)) / module.TEMPERATURE for other in vectors]
+        others = [other for other in range(6) if other != row]
+        likely = {other: near[other] - math.log(sum(math.exp(near[each]) for each in others)) for other in others}
+        if peers := [likely[other] for other in others if labels[other] == label]:
+            of_rows.append(-sum(peers) / len(peers))
+    assert contrast(vectors, torch.tensor(labels)).item() == pytest.approx(sum(of_rows) / 5, rel=1e-5)
+
+
+def test_the_contrastive_loss_of_rows_that_share_no_label_is_zero_and_so_is_its_gradient() -> None:
+    vectors = torch.randn(3, 5).requires_grad_()
+    loss = contrast(vectors, torch.arange(3))
+    loss.backward()
+    assert loss.item() == 0 and vectors.grad is not None and not vectors.grad.any()
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
