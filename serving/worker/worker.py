@@ -34,6 +34,7 @@ LIFE_SECONDS = 3.0  # a worker that has not said so for this long does not live
 LOOK_SECONDS = 1.0
 DRAIN_SECONDS = 10.0
 REVOKED_SECONDS = 3.0
+LEAVE_SECONDS = 3.0  # for what needs the broker, which may be away
 BUSY_SECONDS = 0.05
 GROUP_ROWS = 8
 
@@ -105,8 +106,9 @@ class Worker(ConsumerRebalanceListener):
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self._drain(DRAIN_SECONDS)
         for client in (self._consumer, self._producer):
-            with suppress(KafkaError, OSError):
-                await client.stop()
+            with suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await client.stop()
         await self._topics.close()
         await self._redis.worker_lives(self.name, 0)
         await self._model.close()
@@ -293,8 +295,9 @@ class Worker(ConsumerRebalanceListener):
             async with asyncio.timeout(seconds):
                 while self._working:
                     await asyncio.wait(self._working)
-        with suppress(KafkaError):
-            await self._commit_now()
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._commit_now()
 
     async def _commit(self) -> None:
         while True:
