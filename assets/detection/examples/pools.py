@@ -72,6 +72,9 @@ def pool(locale: str) -> Pool:
 
     fake = Faker(locale)
     fake.seed_instance(7)
+    for provider in fake.get_providers():
+        if isinstance(listed := getattr(provider, "cities", None), list):  # Italy's come from a set, in any order
+            provider.cities = sorted(listed)
     romanized = locale in ("zh_CN", "ja_JP")
     names = ["first_romanized_name", "last_romanized_name"] if locale == "ja_JP" else ["first_name", "last_name"]
     if locale == "zh_CN":

@@ -1,5 +1,9 @@
 """The made-up documents: the same from the same seed, every mark on the letters it names, no kind in two uses."""
 
+import os
+import subprocess
+import sys
+
 from assets.detection.examples.generate import generate, kinds, manual, varied
 from governance.privacy.labels import ENTITIES
 from governance.privacy.tagger.tokens import tokenize
@@ -7,6 +11,16 @@ from governance.privacy.tagger.tokens import tokenize
 
 def test_the_same_seed_gives_the_same_documents() -> None:
     assert list(generate(200, 3)) == list(generate(200, 3)) != list(generate(200, 4))
+
+
+def test_another_process_draws_the_same_documents() -> None:
+    """Also one that orders its sets otherwise."""
+    code = "from assets.detection.examples.generate import generate; print(list(generate(400, 3)))"
+    said = [
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
+        for seed in ("1", "2")
+    ]
+    assert said[0].stdout == said[1].stdout != b""
 
 
 def test_every_mark_lies_on_an_identifier_and_on_nothing_else() -> None:
