@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from governance.privacy.names import ORDINARY, fold, name_parts
+from governance.privacy.names import ORDINARY, fold, is_common, name_parts
+from governance.privacy.nobody import identifying, somebody
 from governance.privacy.spans import Detector, Span, merge
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def build_detector(
         ruled = [by_rules(text) for text in texts]
         named = read(texts, ruled)
         both = zip(texts, ruled, named, strict=True)
-        return [_with_echoes(text, merge(text, [*spans, *names])) for text, spans, names in both]
+        merged = ((text, merge(text, [*spans, *somebody(text, names)])) for text, spans, names in both)
+        return [identifying(text, _with_echoes(text, spans)) for text, spans in merged]
 
     return _answered_once(answer)
 
@@ -135,7 +137,7 @@ def _with_echoes(text: str, spans: list[Span]) -> list[Span]:
         {s.of or text[s.start : s.end] for s in spans if s.entity == "PERSON"}, key=lambda n: (len(n), n)
     ):
         whole.update({part: name for part in name_parts(name) if len(part) > 2 and part[0].isupper()})
-    parts = {part for part in whole if fold(part) not in ORDINARY}
+    parts = {part for part in whole if fold(part) not in ORDINARY and not is_common(part)}
     if not parts:
         return spans
     echoes = [

@@ -40,7 +40,8 @@ _NOT_NAMES = _words(
     "july august september october november december cancel delete kib mib gib call called ask tell see met "
     "man woman boy girl lady gentleman male female mother father mum mom dad wife husband son daughter brother sister "
     "partner family relative friend carer neighbour neighbor baby child infant staff team physician everyone someone "
-    "nobody who people person resident caller sender pt"
+    "nobody who people person resident caller sender pt bot agent god today tomorrow yesterday yesterdays transaction "
+    "transactions transfers withdrawal withdrawals debit application identity verification currency watch"
 )
 
 # A word with such an end is a substance, a finding or a procedure, however it is capitalised.
