@@ -47,7 +47,7 @@ def _explained(command: Callable[..., Any]) -> Callable[..., Any]:
 add("The local stack", stack.up, stack.down, stack.status, demo.demo)
 add("Deliveries", deliver.deliver, deliver.generate)
 add("Releases", releases.trace, releases.verify, releases.promote, releases.rollback, releases.reconcile)
-add("Privacy", privacy.reidentify)
+add("Privacy", privacy.reidentify, privacy.forget)
 trust = typer.Typer(help="The trust repository and its keys.", no_args_is_help=True)
 app.add_typer(trust, name="keys", rich_help_panel="Releases")
 add("Keys", keys.init, keys.refresh, keys.rotate, keys.revoke, keys.status, to=trust)

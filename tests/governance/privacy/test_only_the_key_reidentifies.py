@@ -3,17 +3,21 @@
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from governance.audit.acts import Act
+from governance.privacy.erasure import forget
 from governance.privacy.residue import find_residue
 from governance.privacy.subject_keys import (
     SEALED,
     SubjectKeyError,
     destroy_key,
     existing_key,
+    keys_file,
     keys_for,
     reidentify,
     seal,
@@ -71,3 +75,22 @@ def test_a_missing_shared_or_torn_file_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"torn" * 500)
     with pytest.raises(SubjectKeyError, match="restore it"):
         keys_for(file, ["a"])
+
+
+def test_who_is_forgotten_is_in_the_log_before_the_key_goes(tmp_path: Path) -> None:
+    subject, file = uuid4(), keys_file(tmp_path, "stclare")
+    key = keys_for(file, [str(subject)])[str(subject)]
+
+    def unwritable(_: Act) -> None:
+        raise OSError("the log cannot be written")
+
+    with pytest.raises(OSError, match="log cannot be written"):
+        forget(tmp_path, "stclare", subject, "the test", "asked", unwritable)
+    assert existing_key(file, str(subject)) == key
+    acts: list[Act] = []
+    for _ in range(2):
+        forget(tmp_path, "stclare", subject, "the test", "asked", acts.append)
+    assert [act.subject for act in acts] == [subject, subject]
+    with pytest.raises(SubjectKeyError, match="was destroyed"):
+        existing_key(file, str(subject))
+    assert keys_for(file, [str(subject)]) == {}
