@@ -1,7 +1,8 @@
 """Proper names that a language model finds: spaCy's packaged small English model, run only where a name may be."""
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from governance.privacy.names import is_common, names_within
@@ -55,9 +56,9 @@ class ModelNames:
             [
                 (at, sentence.translate(_SAME_FIGURES))
                 for at, sentence in _sentences(text)
-                if self._open(at, sentence, spans)
+                if self._open(at, sentence, known)
             ]
-            for text, spans in zip(texts, explained, strict=True)
+            for text, known in zip(texts, map(_within, explained), strict=True)
         ]
         names = self._read({sentence for pieces in wanted for _, sentence in pieces})
         return [
@@ -65,12 +66,10 @@ class ModelNames:
             for pieces in wanted
         ]
 
-    def _open(self, at: int, sentence: str, spans: Sequence[Span]) -> bool:
+    def _open(self, at: int, sentence: str, known: Callable[[int], bool]) -> bool:
         """Whether a capitalised word here may be a name and no rule has explained it."""
-        return any(
-            not self._plain(match[0]) and not any(s.start <= at + match.start() < s.end for s in spans)
-            for match in _CAPITAL.finditer(sentence)
-        )
+        capitals = _CAPITAL.finditer(sentence)
+        return any(not self._plain(match[0]) and not known(at + match.start()) for match in capitals)
 
     def _plain(self, word: str) -> bool:
         return word.lower() in self.stop_words or is_common(word) or (len(word) <= 3 and word.isupper())
@@ -87,6 +86,17 @@ class ModelNames:
                 self.remembered.pop(next(iter(self.remembered)))
             self.remembered[sentence] = names[sentence]
         return names
+
+
+def _within(spans: Sequence[Span]) -> Callable[[int], bool]:
+    """Whether a place lies in one of these spans, which are in order and do not overlap."""
+    ends = [span.end for span in spans]
+
+    def within(place: int) -> bool:
+        i = bisect_right(ends, place)  # a long text has as many spans as capitals: all of each for all would not end
+        return i < len(ends) and spans[i].start <= place
+
+    return within
 
 
 def _names(sentence: str, doc: Any) -> Iterator[Name]:

@@ -3,6 +3,7 @@
 import itertools
 import re
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -141,6 +142,32 @@ def test_a_megabyte_of_one_pattern_does_not_hang_the_build(detect: Detector, uni
 def test_one_text_of_a_megabyte_is_read_to_its_end(detect: Detector) -> None:
     text = "no name stands here, only words. " * 30_000 + "Call Maria Lopez on 212-555-0142."
     assert {text[s.start : s.end] for s in detect([text])[0]} >= {"Maria Lopez", "212-555-0142"}
+
+
+class Counted(list[Span]):
+    """Spans that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Span]:
+        for span in super().__iter__():
+            self.looks += 1
+            yield span
+
+    def __getitem__(self, i):  # type: ignore[no-untyped-def,override]
+        self.looks += 1
+        return super().__getitem__(i)
+
+
+def test_the_reader_looks_at_what_the_rules_found_as_often_as_the_text_is_long() -> None:
+    read = model_names.ModelNames()
+    unit = "Dr. Wilson came. Rome "
+    looks = []
+    for units in (500, 4000):
+        spans = Counted(Span(i * len(unit) + 4, i * len(unit) + 10, "PERSON", 0.9, "rules") for i in range(units))
+        read([unit * units], [spans])
+        looks.append(spans.looks)
+    assert looks[1] <= 8.1 * looks[0], looks
 
 
 def test_what_was_read_is_not_remembered_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
