@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from presidio_analyzer import LocalRecognizer, RecognizerResult
 
-from governance.privacy.patterns import RULES, Rule
+from governance.privacy.patterns import RULES
+from governance.privacy.rule import Rule
 
 # Rules of these entities can match a text without any digit; the others are not tried there.
 WITHOUT_DIGITS = frozenset({"EMAIL", "PERSON", "ORGANIZATION", "AGE", "SECRET", "DEVICE", "URL"})

@@ -18,7 +18,8 @@ from governance.custody.signature import SIGNATURE, SignatureRefused, signed_fil
 from governance.custody.statements import StatementRefused, open_statement
 from governance.custody.store import NotFound, ObjectStore
 from governance.privacy.nobody import WORDS
-from governance.privacy.patterns import RULES, WRITTEN, Rule
+from governance.privacy.patterns import RULES, WRITTEN
+from governance.privacy.rule import Rule
 
 TENANT = "detector"  # whose prefix and key the detector's are; no client is called so
 STAGE = "pii_detector"
