@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from governance.privacy.policy import Entity, OperatorName, unfit
+from governance.privacy.labels import Entity
+from governance.privacy.policy import OperatorName, unfit
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp", "date"]

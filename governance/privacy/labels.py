@@ -1,7 +1,15 @@
-"""What the labels of an example mean: the names that data sets use, and the classes that the tagger tells apart."""
+"""The entities, what data sets call them, and the classes that the tagger tells apart."""
+
+from typing import Literal
+
+# All that a detector can say of a span. ID is the tagger's word for any of NUMBERS.
+Entity = Literal[
+    "PERSON", "EMAIL", "PHONE", "ADDRESS", "LOCATION", "ORGANIZATION", "NRP", "MRN", "ID", "ACCOUNT", "SSN", "CARD",
+    "IBAN", "IP", "DEVICE", "URL", "USERNAME", "SECRET", "BIRTHDATE", "DATE", "AGE",
+]  # fmt: skip
 
 # Entity → what else it is called. Compared in capitals with `_` for a space or hyphen.
-ENTITIES = {
+ENTITIES: dict[Entity, tuple[str, ...]] = {
     "PERSON": ("NAME", "PERSON_NAME", "PER"),
     "LOCATION": ("GPE", "LOC", "LOCATION_NAME", "CITY", "COUNTRY", "STATE"),
     "ADDRESS": ("STREET_ADDRESS", "ZIP_CODE", "POSTAL_CODE", "ZIP"),

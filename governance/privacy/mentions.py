@@ -16,7 +16,7 @@ from governance.privacy.forms import Forms
 from governance.privacy.known import known_identifier, name_words
 from governance.privacy.names import ORDINARY, TITLES
 from governance.privacy.spans import Span
-from governance.privacy.writing import compact, names_a_thing, spaced, stems, windows, without_escapes
+from governance.privacy.writing import UNSPACED, compact, names_a_thing, spaced, stems, windows, without_escapes
 
 SHORTEST_NAME, SHORTEST_NUMBER = 3, 6  # letters and digits; what is shorter is found in its own row alone
 JOINED = 5  # words that one identifier may be written in: +1 212 555 0142
@@ -25,11 +25,10 @@ EVERYDAY_BATCH = 1000
 SCORE = 0.6
 GROUP = 1 << 18  # characters that are searched together
 
-# Letters of scripts without spaces: a name ends where they end, as in 王小明10.20.30.40.
-_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-# A word, with the accents and invisible characters that may stand inside it.
+# A word, with the accents and invisible characters that may stand inside it. One of a script without spaces ends where
+# its letters end, as in 王小明10.20.30.40.
 _WORD = re.compile(
-    rf"(?:[{_UNSPACED}]+|(?:(?![{_UNSPACED}])[^\W_])+)"
+    rf"(?:[{UNSPACED}]+|(?:(?![{UNSPACED}])[^\W_])+)"
     rf"(?:[\u0300-\u036f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+[^\W_]*)*"
 )
 _INITIAL_BEFORE = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.|[A-Z])\s?$")

@@ -7,10 +7,8 @@ a leak and nothing else; and of dates, ages and addresses what a model may learn
 from collections.abc import Mapping
 from typing import Literal
 
-Entity = Literal[
-    "PERSON", "EMAIL", "PHONE", "ADDRESS", "LOCATION", "ORGANIZATION", "MRN", "ID", "ACCOUNT", "SSN", "CARD", "IBAN",
-    "IP", "DEVICE", "URL", "SECRET", "BIRTHDATE", "DATE", "AGE",
-]  # fmt: skip
+from governance.privacy.labels import Entity
+
 OperatorName = Literal["token", "surrogate", "shift", "generalize", "mask", "encrypt"]
 
 _TIMES: dict[str, tuple[OperatorName, ...]] = {

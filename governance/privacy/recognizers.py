@@ -1,4 +1,4 @@
-"""Presidio recognizers of this repository: today the one that applies the rules of patterns.py."""
+"""Presidio recognizers of this repository: today the one that applies the rules."""
 
 from collections.abc import Iterator
 

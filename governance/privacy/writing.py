@@ -16,6 +16,13 @@ WINDOW, OVERLAP = (
     512,
 )  # characters of a long text that are searched at a time; no identifier is longer than 512
 
+# Letters without case, Hebrew to Hangul: a name may stand among others of them, as in 王小明来了 or with a particle.
+UNSPACED = (
+    r"\u0590-\u109f\u1100-\u139f\u1780-\u18af\u3040-\u30ff\u3400-\u9fff\ua000-\ua4cf\uac00-\ud7af"
+    r"\uf900-\ufaff\ufb1d-\ufdff\ufe70-\ufefc\uff66-\uffdc\U00020000-\U0003ffff"
+)
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+
 # Letters that look or are spelled like these Latin ones, after case is folded and accents are off.
 _LOOKALIKES = str.maketrans(
     {
@@ -84,8 +91,8 @@ def without_escapes(text: str) -> str:
 
 
 def spaced(character: str) -> bool:
-    """Whether words of this script end at a space; in Chinese or Japanese a name stands between other characters."""
-    return character.isascii() or character.lower() != character.upper()
+    """Whether a word ends where letters of this script do; in Chinese or Japanese a name stands between others."""
+    return not _UNSPACED.match(character)
 
 
 def word_end(text: str, end: int) -> int | None:

@@ -3,7 +3,7 @@
 import contextlib
 import datetime
 import itertools
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 from presidio_anonymizer import AnonymizerEngine, InvalidParamError, OperatorConfig, RecognizerResult
 
 from governance.privacy.dates import moved_date
+from governance.privacy.labels import ENTITIES as LABELLED
+from governance.privacy.labels import Entity
+from governance.privacy.model_names import ENTITIES
 from governance.privacy.operators import OPERATORS
+from governance.privacy.patterns import RULES
 from governance.privacy.policy import OperatorName, choices
 from governance.privacy.pseudonyms import days_of
 from governance.privacy.residue import find_residue
+from governance.privacy.tagger.tokens import CLASSES
 from governance.tenants import Privacy
 
 KEY = b"k" * 32
@@ -22,6 +27,12 @@ KEY = b"k" * 32
 
 def done(operator: OperatorName, entity: str, text: str, **params: Any) -> str:
     return OPERATORS[operator]().operate(text, {"entity_type": entity, "key": KEY, "subject": "s", **params})
+
+
+def test_every_entity_that_is_found_can_be_given_an_operator() -> None:
+    found = {rule.entity for rule in RULES} | set(CLASSES[1:]) | {entity for entity, _ in ENTITIES.values()}
+    assert found | set(LABELLED) <= set(get_args(Entity))
+    Privacy(operators=dict.fromkeys(get_args(Entity), "mask"))
 
 
 @pytest.mark.parametrize(

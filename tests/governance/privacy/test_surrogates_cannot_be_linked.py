@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.privacy.invented import FEMALE, HEADS, MALE, TAILS
+from governance.privacy.labels import Entity
 from governance.privacy.mentions import gather, mentions
 from governance.privacy.patterns import luhn, mod97
-from governance.privacy.policy import Entity
 from governance.privacy.surrogates import surrogate
 from governance.privacy.writing import compact
 
