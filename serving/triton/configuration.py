@@ -8,8 +8,10 @@ configuration know every adapter under its own name.
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 POINTER = "config.pbtxt"
+SHADOW = "shadow.json"
 
 ANSWER = """\
   { name: "LABEL" data_type: TYPE_STRING dims: [-1] },
@@ -21,6 +23,14 @@ ANSWER = """\
 
 class RepositoryError(RuntimeError):
     """A region's repository is not in the state that this step needs; the message names folder and remedy."""
+
+
+class Shadow(NamedTuple):
+    """What SHADOW beside a pointer names: a version that is tried with this share of the model's requests."""
+
+    version: int
+    digest: str
+    share: float
 
 
 def base_configuration(name: str, parameters: dict[str, str]) -> str:
@@ -91,3 +101,13 @@ def read_pointer(path: Path) -> tuple[int, str] | None:
     if not (version and digest and base) or text != pointer(path.parent.name, int(version[1]), digest[1], base[1]):
         raise RepositoryError(f"{path} names no version and release digest as a switch does; switch the model again")
     return int(version[1]), digest[1]
+
+
+def read_shadow(path: Path) -> Shadow | None:
+    """What the file at `path` names; None if there is none. Raises RepositoryError."""
+    try:
+        return Shadow(**json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as broken:
+        raise RepositoryError(f"{path} names no version, release digest and share: {broken}") from broken

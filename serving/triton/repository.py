@@ -2,6 +2,7 @@
 
     models/<base>/config.pbtxt, 1/model.py          the resident base, a Python backend model
     models/<tenant>.<task>/config.pbtxt             the pointer (configuration.py): which version answers
+    models/<tenant>.<task>/shadow.json              a version that is tried beside it, while it is
     models/<tenant>.<task>/<N>/                     a release folder (governance/custody/verify.py)
     archive/<tenant>.<task>/<N>/                    the next older ones; the oldest keep only their metadata
     staging/                                        what is being fetched; never seen by Triton
@@ -26,7 +27,15 @@ from governance.custody.durable import replace, sync
 from governance.custody.manifest import ADAPTER_FILES, MANIFEST
 from governance.tenants import Release
 from serving.engine.base import base_digest
-from serving.triton.configuration import POINTER, RepositoryError, base_configuration, pointer, read_pointer
+from serving.triton.configuration import (
+    POINTER,
+    SHADOW,
+    RepositoryError,
+    Shadow,
+    base_configuration,
+    pointer,
+    read_pointer,
+)
 
 LEFTOVER_SECONDS = 3600.0
 
@@ -127,6 +136,30 @@ def switch(region_root: Path, release: Release) -> None:
     base = json.loads(manifest.read_bytes())["base"]["name"]
     named = pointer(release.served_name, release.number, digest, base)
     replace(region_root / "models" / release.served_name / POINTER, named.encode())
+
+
+def begin_shadow(region_root: Path, release: Release, share: float) -> None:
+    """Let the installed release be tried, behind the replies, with this share of the model's requests."""
+    folder = release_folder(region_root, release)
+    wanted = Shadow(release.number, sha256_file(folder / MANIFEST), share)
+    _replace(folder.parent / SHADOW, json.dumps(wanted._asdict()))
+
+
+def end_shadow(region_root: Path, served_name: str) -> None:
+    (_model_folder(region_root, served_name) / SHADOW).unlink(missing_ok=True)
+
+
+def goes_back(region_root: Path, release: Release) -> bool:
+    """Whether the release is older than the one that answers, and was switched to before: a rollback."""
+    now = live(region_root, release.served_name)
+    return now is not None and release.number < now and release.number in _history(region_root, release.served_name)
+
+
+def version_before(region_root: Path, served_name: str) -> int | None:
+    """The version that answered before the live one: installed, and older; a rollback does not lead back up."""
+    now, used = live(region_root, served_name) or 0, list(_history(region_root, served_name))
+    before = next((version for version in reversed(used) if version != now), now)
+    return before if before < now and (_model_folder(region_root, served_name) / str(before)).is_dir() else None
 
 
 def withdraw(region_root: Path, served_name: str) -> None:

@@ -30,6 +30,7 @@ class Metrics:
         self._bytes = _family("pedigree_resident_bytes", "Bytes of their adapters and heads", "GAUGE")
         self._evictions = _family("pedigree_evictions", "Models that made room for others", "GAUGE")
         self._mounts = _family("pedigree_mounts", "Releases mounted and refused", "COUNTER")
+        self._mirrored = _family("pedigree_mirrored", "Requests put to a version that is tried", "COUNTER")
 
     def answered(self, model: str, seconds: float) -> None:
         with self._lock:
@@ -54,6 +55,11 @@ class Metrics:
             self._evictions().set(self._engine.evictions)
             self._resident().set(len(self._engine.mounted()))
             self._bytes().set(self._engine.resident_bytes)
+
+    def mirrored(self, model: str, outcome: str) -> None:
+        """`outcome`: agreed, differed or failed."""
+        with self._lock:
+            self._mirrored(model=self._label(model), outcome=outcome).increment(1)
 
     def _label(self, model: str) -> str:
         if model not in self._models and len(self._models) >= MOST_MODELS:

@@ -42,7 +42,8 @@ class Told:
     """Prometheus hears of batches and mounts, Triton's own list of what answers."""
 
     def __init__(self, metrics: Metrics, catalogue: Catalogue) -> None:
-        self.batch, self.mount, self.answers = metrics.batch, metrics.mount, catalogue.note
+        self.batch, self.mount, self.mirrored = metrics.batch, metrics.mount, metrics.mirrored
+        self.answers = catalogue.note
 
 
 class TritonPythonModel:
@@ -95,8 +96,8 @@ class TritonPythonModel:
             vectors.add_done_callback(lambda done: reply(self._when_done(done, _embedding)))
         else:
             began, model, digest = time.perf_counter(), _name(request, "MODEL"), _name(request, "DIGEST", "")
-            context, batches = self._spans.context(request), list[Batch]()
-            served, answers = self._mounts.ask(model, _texts(request), digest or None, batches.append)
+            context, batches, texts = self._spans.context(request), list[Batch](), _texts(request)
+            served, answers = self._mounts.ask(model, texts, digest or None, batches.append)
 
             def outputs(answers: list[Answer]) -> list[Any]:
                 self._metrics.answered(model, time.perf_counter() - began)
@@ -104,6 +105,7 @@ class TritonPythonModel:
                 return _answers(served, answers)
 
             answers.add_done_callback(lambda done: reply(self._when_done(done, outputs)))
+            self._mounts.note(model, served, texts, answers)
 
     def _when_done(self, done: "Future[Any]", outputs: Any) -> Any:
         try:

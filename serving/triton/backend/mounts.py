@@ -18,8 +18,9 @@ from governance.custody.manifest import ReleaseManifest, release_digest
 from governance.custody.verify import ReleaseRefused, verify_release
 from serving.engine import Answer, Batch, Batcher, Engine, EngineFull, NotMounted
 from serving.engine.batching import OnBatch
-from serving.triton.backend.pointers import Log, Pointers
-from serving.triton.configuration import POINTER, read_pointer
+from serving.triton.backend.pointers import Log, Pointer, Pointers
+from serving.triton.backend.shadows import Shadows, Tally, Trial
+from serving.triton.configuration import POINTER, SHADOW, read_pointer, read_shadow
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +58,8 @@ class Observer(Protocol):
 
     def answers(self, name: str, served: Served | None) -> None: ...
 
+    def mirrored(self, name: str, outcome: str) -> None: ...
+
 
 class Mounts:
     """The models of one repository on one engine.
@@ -79,7 +82,13 @@ class Mounts:
     ) -> None:
         self._engine, self._models, self._trusted, self._base, self._log = engine, models, trusted, base_sha256, log
         self._observer, self._batcher = observer, Batcher(engine, workers, observer.batch)
-        self._pointers = Pointers(models, self._follow_model, log)
+        kinds = [
+            Pointer(POINTER, read_pointer, self._follow_model),
+            Pointer(SHADOW, read_shadow, self._follow_shadow),
+        ]
+        self._pointers = Pointers(models, kinds, log)
+        self._shadows = Shadows(engine, observer.mirrored)
+        self._tallies: dict[str, Tally] = {}
         self._returning = ThreadPoolExecutor(1, thread_name_prefix="returning")
         self._served: dict[str, Served] = {}
         self._before: dict[str, Served] = {}
@@ -103,17 +112,28 @@ class Mounts:
                         name, now, partial(self._batcher.classify, texts, now.mount, on_batch)
                     )
 
+    def note(self, name: str, served: Served, texts: Sequence[str], answers: "Future[list[Answer]]") -> None:
+        """Count what comes of a request that was taken, and let it be mirrored. Call it when the reply is provided for:
+        what is done here comes after."""
+        if (tally := self._tallies.get(name)) and tally.mount == served.mount:
+            answers.add_done_callback(tally.count)
+        self._shadows.mirror(name, served.mount, texts, answers)
+
     def embed(self, texts: Sequence[str]) -> "Future[Tensor]":
         """The base's own vectors of `texts`, see Engine.embed."""
         return self._batcher.embed(texts)
 
     def status(self) -> dict[str, dict[str, object]]:
-        """Per model: `release` and `digest` that answer (or null), and `refused` {version, reason} (or null)."""
+        """Per model: `release` and `digest` that answer (or null), `refused` {version, reason} (or null), how many
+        requests that release `answered` and `failed`, and the `shadow` beside it (Shadow.told, or null)."""
         return {
             name: {
                 "release": now.release if (now := self._served.get(name)) else None,
                 "digest": now.digest if now else None,
                 "refused": asdict(refused) if (refused := self._refused.get(name)) else None,
+                "answered": tally.answered if (tally := self._tallies.get(name)) else 0,
+                "failed": tally.failed if tally else 0,
+                "shadow": shadow.told() if (shadow := self._shadows.find(name)) else None,
             }
             for name in sorted({*self._served, *self._refused})
         }
@@ -122,6 +142,7 @@ class Mounts:
         self._pointers.stop()
         self._returning.shutdown()
         self._batcher.close()
+        self._shadows.stop()
 
     def _find(self, name: str, digest: str | None) -> Served:
         now = self._served.get(name)
@@ -182,8 +203,24 @@ class Mounts:
         if before and before.mount != now.mount:
             self._forget(self._before.get(name), keep=(now, before))
             self._before[name] = before
+        if before is None or before.mount != now.mount:
+            self._tallies[name] = Tally(now.mount)
         self._observer.answers(name, now)
         self._log(f"{name}: {now.release} answers, digest {now.digest}")
+
+    def _follow_shadow(self, name: str) -> bool:
+        """Bring the version that is tried beside the live one to where its file says; see `_follow_model`."""
+        if ended := self._shadows.end(name):
+            self._forget(ended.served, keep=(self._served.get(name), self._before.get(name)))
+        wanted = read_shadow(self._models / name / SHADOW)
+        if wanted is None:
+            return True
+        try:
+            trial = Trial(self._mount_warm(name, wanted.version, wanted.digest), wanted.share)
+        except Exception as refused:  # it never answers; the replica hears why
+            trial = Trial(Served(f"{name}@{wanted.version}", wanted.digest, ""), 0, str(refused))
+        self._shadows.begin(name, trial)
+        return True
 
     def _mount_warm(self, name: str, version: int, digest: str) -> Served:
         while True:

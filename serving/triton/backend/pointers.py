@@ -1,11 +1,11 @@
 """Hears when a pointer on disk changes, so that a new release is followed at once and a thousand cost nothing."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from serving.triton.configuration import POINTER, RepositoryError, read_pointer
+from serving.triton.configuration import RepositoryError
 
 STEP_MS = 5  # a change is acted upon this long after it
 LOOK_SECONDS = 1.0  # every pointer is looked at this often too: some file systems tell no changes
@@ -22,25 +22,36 @@ class Stamp(NamedTuple):
     folder: Identity = None
 
 
+class Pointer(NamedTuple):
+    """A kind of file in a model's folder that names a version: how it is read (the version first), who follows it."""
+
+    file: str
+    read: Callable[[Path], Sequence[Any] | None]
+    follow: Callable[[str], bool]
+
+
 class Pointers:
     """The pointers of one repository. `follow(name)` is called for a model whose pointer, or the folder that it names,
     is not as it was, until it says that this is settled: in `look`, and in a thread from `start` to `stop`."""
 
-    def __init__(self, models: Path, follow: Callable[[str], bool], log: Log) -> None:
-        self._models, self._follow, self._log = models, follow, log
-        self._seen: dict[str, Stamp] = {}
+    def __init__(self, models: Path, kinds: Sequence[Pointer], log: Log) -> None:
+        self._models, self._kinds, self._log = models, kinds, log
+        self._seen: dict[tuple[str, str], Stamp] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def look(self, names: Iterable[str] = ()) -> None:
         """Follow each of these models, or of all, that changed since the last look."""
-        for name in sorted(set(names) or {folder.name for folder in self._models.iterdir()} | self._seen.keys()):
+        for name in sorted(
+            set(names) or {folder.name for folder in self._models.iterdir()} | {of for of, _ in self._seen}
+        ):
             if "." not in name.strip("."):
                 continue  # the resident base
-            stamp = self._stamp(name)
-            settled = stamp == self._seen.pop(name, Stamp()) or self._follow(name)
-            if settled and stamp != Stamp():
-                self._seen[name] = stamp
+            for kind in self._kinds:
+                stamp = self._stamp(name, kind)
+                settled = stamp == self._seen.pop((name, kind.file), Stamp()) or kind.follow(name)
+                if settled and stamp != Stamp():
+                    self._seen[name, kind.file] = stamp
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._loop, name="pointers", daemon=True)
@@ -70,17 +81,17 @@ class Pointers:
                 self._log(f"the pointers in {self._models} could not be read: {error}")
                 self._stopping.wait(LOOK_SECONDS)
 
-    def _stamp(self, name: str) -> Stamp:
+    def _stamp(self, name: str, kind: Pointer) -> Stamp:
         """Changes when the pointer or the folder that it names does, so a repaired release is tried again."""
-        path = self._models / name / POINTER
-        pointer, known = _identity(path), self._seen.get(name)
-        version = known.version if known and known.pointer == pointer else _pointed_version(path)
+        path = self._models / name / kind.file
+        pointer, known = _identity(path), self._seen.get((name, kind.file))
+        version = known.version if known and known.pointer == pointer else _pointed_version(kind, path)
         return Stamp(pointer, version, _identity(path.with_name(str(version))) if version else None)
 
 
-def _pointed_version(pointer: Path) -> int | None:
+def _pointed_version(kind: Pointer, path: Path) -> int | None:
     try:
-        pointed = read_pointer(pointer)
+        pointed = kind.read(path)
     except (RepositoryError, OSError):
         return None
     return pointed[0] if pointed else None

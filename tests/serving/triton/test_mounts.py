@@ -1,7 +1,8 @@
 """What was evicted comes back when it is asked for, verified again; what overflows or was withdrawn never answers."""
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from safetensors.torch import load_file, save_file
 from benchmarks import releases
 from governance.custody.keys import TrustedKeys
 from governance.tenants import Release
-from serving.engine import Batch, Engine, Limits, base_digest
+from serving.engine import Answer, Batch, Engine, Limits, base_digest
 from serving.triton import repository
 from serving.triton.backend.mounts import ModelUnknown, Mounts, Served
+from serving.triton.backend.shadows import MOST_WAITING
 
 NAMES = [f"{releases.TENANT}.{letter}" for letter in "abc"]
 TEXT = "my card was declined"
@@ -26,6 +28,7 @@ class Heard:
         self.batches: list[Batch] = []
         self.mounts: list[str] = []
         self.answering: dict[str, str | None] = {}
+        self.compared: list[tuple[str, str]] = []
 
     def batch(self, batch: Batch) -> None:
         self.batches.append(batch)
@@ -35,6 +38,9 @@ class Heard:
 
     def answers(self, name: str, served: Served | None) -> None:
         self.answering[name] = served and served.release
+
+    def mirrored(self, name: str, outcome: str) -> None:
+        self.compared.append((name, outcome))
 
 
 @pytest.fixture
@@ -191,3 +197,69 @@ def test_a_release_that_found_no_room_is_mounted_once_there_is_some(
     mounts.look()
     assert ask(mounts, NAMES[1])[0] == f"{NAMES[1]}@1"
     mounts.stop()
+
+
+@pytest.fixture
+def tried(mounts: Mounts, put: Callable[..., Path], root: Path, make_release: Callable[..., Path]) -> Mounts:
+    """Version 1 answers, version 2 is tried with every request."""
+    put(f"{NAMES[0]}@1", seed=0)
+    newer = Release.parse(f"{NAMES[0]}@2")
+    releases.install(root, newer, make_release(str(newer), seed=1))
+    repository.begin_shadow(root, newer, 1.0)
+    mounts.look()
+    return mounts
+
+
+def ask_and_note(mounts: Mounts) -> str:
+    served, answers = mounts.ask(NAMES[0], [TEXT])
+    mounts.note(NAMES[0], served, [TEXT], answers)
+    answers.result(timeout=5)
+    return served.release
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.01)
+
+
+def shadowing(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """`act` before the engine computes for the version that is tried."""
+    plain = Engine.classify
+
+    def classify(self: Engine, texts: Sequence[str], names: Sequence[str]) -> list[Answer]:
+        if names[0].startswith(f"{NAMES[0]}@2"):
+            act()
+        return plain(self, texts, names)
+
+    monkeypatch.setattr(Engine, "classify", classify)
+
+
+def test_no_reply_waits_for_the_shadow_and_what_it_has_no_room_for_is_not_mirrored(
+    tried: Mounts, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    shadowing(monkeypatch, lambda: go_on.wait(30))
+    replies = [ask_and_note(tried) for _ in range(2 * MOST_WAITING)]
+    assert replies == [f"{NAMES[0]}@1"] * 2 * MOST_WAITING and not heard.compared
+    go_on.set()
+    until(lambda: len(heard.compared) == MOST_WAITING)
+    seen = tried.status()[NAMES[0]]
+    assert seen["shadow"]["asked"] == 2 * MOST_WAITING and seen["shadow"]["mirrored"] == MOST_WAITING  # type: ignore[index]
+    assert (seen["answered"], seen["failed"]) == (2 * MOST_WAITING, 0)
+
+
+def test_what_fails_in_the_shadow_is_counted_and_no_reply_fails(
+    tried: Mounts, root: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("a broken release")
+
+    shadowing(monkeypatch, fail)
+    assert ask_and_note(tried) == f"{NAMES[0]}@1"
+    until(lambda: heard.compared == [(NAMES[0], "failed")])
+    repository.end_shadow(root, NAMES[0])
+    tried.look()
+    assert tried.status()[NAMES[0]]["shadow"] is None
+    assert ask_and_note(tried) == f"{NAMES[0]}@1" and len(heard.compared) == 1
