@@ -43,6 +43,7 @@ def main() -> None:
     seconds, moves, kills, size = (4.0, 2, 6, 32 << 20) if args.quick else (20.0, 10, 300, 1 << 30)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        os.environ["PEDIGREE_SWITCH"] = '{"agreement": 0}'  # the releases are random, so no two agree
         settings = load_settings(state_dir=folder / "state")
         settings = stack.start(settings, [f"replica-{region}" for region in settings.company().regions])
         try:

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, load_company
+from serving.replication.trial import Switch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PREFIX = "PEDIGREE_"
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     triton: dict[str, str] = Field({}, description="region → http://host:port")
     replicas: dict[str, str] = Field({}, description="region → http://host:port of its replica")
     replication_seconds: float = Field(5.0, gt=0, description="between two looks of a replica; a promotion wakes it")
+    switch: Switch = Field(Switch(), description="how a region goes over to a new version")
     environment: Literal["local", "production"] = "local"
     executor: Literal["in_process", "k8s"] = "in_process"
     alert_webhook: str | None = Field(None, description="where a failed build is reported, as a JSON POST")

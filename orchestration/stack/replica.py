@@ -36,6 +36,7 @@ def part(settings: Settings, region: str, ports: Mapping[str, int], triton: str)
         *("--key", str(settings.keys_dir / f"{region}{REGION}.pem")),
         *("--port", str(ports["http"])),
         *("--interval", str(settings.replication_seconds)),
+        *("--switch", settings.switch.model_dump_json()),
     ]
     return Part(
         name=part_name(region),

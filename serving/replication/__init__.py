@@ -1,7 +1,7 @@
 """Replication: one process a region that follows the live pointers, and lets nothing answer that it did not verify.
 
     trust refresh → resolve pointers → fetch what is missing → stage → verify → fsync → rename → verify again
-      → switch → probe → say so, signed
+      → try in the shadow → switch → probe → say so, signed → watch
 
 It pulls: nobody writes to a region. Whatever it cannot do, the region goes on answering with what it had.
 

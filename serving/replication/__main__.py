@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from serving.engine.base import base_digest
 from serving.replication.metrics import Metrics
 from serving.replication.replica import Place, Replica
+from serving.replication.trial import Switch
 from serving.store import central_store
 
 HOST = "127.0.0.1"
@@ -36,6 +37,7 @@ def main() -> NoReturn:
         key,  # type: ignore[arg-type]
         disk_reserve=given.disk_reserve,
         bytes_per_second=given.bytes_per_second,
+        switch=given.switch,
     )
     metrics, wake = Metrics(), threading.Event()
     replica = Replica(central_store(), place, metrics, log)
@@ -105,6 +107,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks")
     parser.add_argument("--disk-reserve", type=int, default=256 << 20, help="bytes that stay free")
     parser.add_argument("--bytes-per-second", type=float, help="how fast it may fetch a file")
+    parser.add_argument(
+        "--switch", type=Switch.model_validate_json, default=Switch(), help="how it goes over to a new version, as JSON"
+    )
     return parser.parse_args()
 
 

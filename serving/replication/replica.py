@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
+from governance.custody.canonical import sha256_file
 from governance.custody.keys import PrivateKey, TrustedKeys
+from governance.custody.manifest import MANIFEST
 from governance.custody.statements import StatementRefused
 from governance.custody.store import ObjectStore
 from governance.custody.verify import verify_release
@@ -25,6 +27,7 @@ from serving.replication.fetch import clear_stale, fetch
 from serving.replication.metrics import Metrics
 from serving.replication.probe import ProbeFailed, probe
 from serving.replication.statement import RegionStatement, read_statement, write_statement
+from serving.replication.trial import FirstMinutesFailed, Switch, failing, try_beside
 from serving.triton import repository
 
 TRY_AGAIN = 10.0  # seconds until what was refused is looked at again: the store may be mended by then
@@ -43,7 +46,7 @@ class Superseded(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """A region as its replica is told of it. Sizes in bytes, times in seconds."""
+    """A region as its replica is told of it. Sizes in bytes, times in seconds. switch: None switches at once."""
 
     name: str
     root: Path
@@ -54,6 +57,7 @@ class Place:
     bytes_per_second: float | None = None
     verify_again: float = 900.0
     side_by_side: int = 4
+    switch: Switch | None = None
 
     @property
     def trusted(self) -> TrustedKeys:
@@ -112,6 +116,8 @@ class Replica:
         for each in wanted:
             if not self._is_settled(each) and not self._busy(each.model):
                 self._working[each.model] = self._pool.submit(self._follow, each)
+            elif not self._busy(each.model) and self._is_young(each.model):
+                self._working[each.model] = self._pool.submit(self._watch, each)
         if all(done.statement.refused is None for done in self._settled.values()):
             self._metrics.success.set_to_current_time()
 
@@ -168,19 +174,63 @@ class Replica:
             if wanted.vouched is None:
                 self._stand_down(wanted)
                 raise Refused(wanted.refused)
-            self._bring(wanted, wanted.vouched)
-            self._say(wanted, None)
+            self._refuse_again(wanted)
+            shadow = self._bring(wanted, wanted.vouched)
+            self._say(wanted, None, shadow=shadow)
         except Superseded:
             return
         except Exception as refused:  # whatever is wrong with one model, the others are followed
-            kind = type(refused).__name__
-            self._metrics.refusals.labels(wanted.model, kind).inc()
-            self._log(f"{wanted.model}: {wanted.pointer.release if wanted.pointer else 'nothing'} refused: {refused}")
-            with suppress(Exception):  # the store may be what is wrong; the next look says it
-                self._say(wanted, str(refused), final=isinstance(refused, ProbeFailed))
+            self._refuse(wanted, refused)
+        finally:
+            repository.end_shadow(self._place.root, wanted.model.replace("/", "."))
 
-    def _bring(self, wanted: Wanted, vouched: Vouched) -> None:
-        """Raises what refuses it; then what answered before still does."""
+    def _refuse(self, wanted: Wanted, refused: Exception) -> None:
+        self._metrics.refusals.labels(wanted.model, type(refused).__name__).inc()
+        self._log(f"{wanted.model}: {wanted.pointer.release if wanted.pointer else 'nothing'} refused: {refused}")
+        returned = isinstance(refused, FirstMinutesFailed)
+        with suppress(Exception):  # the store may be what is wrong; the next look says it
+            self._say(wanted, str(refused), final=returned or isinstance(refused, ProbeFailed), returned=returned)
+
+    def _refuse_again(self, wanted: Wanted) -> None:
+        """What the region returned from under this pointer is not tried again by the process after."""
+        before = self._before(wanted.model)
+        if before and before.returned and before.pointer == wanted.identity:
+            raise FirstMinutesFailed(before.refused)
+
+    def _is_young(self, model: str) -> bool:
+        """Whether what answers does so since so short a time that it is watched."""
+        said, switch = self._before(model), self._place.switch
+        if switch is None or said is None or said.refused or said.since is None:
+            return False
+        return (datetime.now(UTC) - said.since).total_seconds() < switch.watch_seconds
+
+    def _watch(self, wanted: Wanted) -> None:
+        try:
+            if wanted.vouched:
+                self._return_if_failing(wanted.vouched)
+        except FirstMinutesFailed as failed:
+            self._refuse(wanted, failed)
+        except Exception as away:  # the store, or the disk; the next look tries again
+            self._log(f"{wanted.model}: its first minutes are not watched: {away}")
+
+    def _return_if_failing(self, vouched: Vouched) -> None:
+        """Switch back from the release that answers if it fails, and the one before is still vouched for.
+
+        Raises FirstMinutesFailed where it went back.
+        """
+        root, release, switch = self._place.root, vouched.release, self._place.switch
+        number = repository.version_before(root, release.served_name)
+        fault = failing(self._place.triton, release, vouched.digest, switch) if switch and number else None
+        if fault is None:
+            return
+        before = release.model_copy(update={"number": number})
+        if self._is_vouched(before, sha256_file(repository.release_folder(root, before) / MANIFEST)):
+            repository.switch(root, before)
+            raise FirstMinutesFailed(f"{release} failed in its first minutes: {fault}")
+
+    def _bring(self, wanted: Wanted, vouched: Vouched) -> str | None:
+        """What the release showed in the shadow of the one that answered, where it was tried. Raises what refuses it;
+        then what answered before still does."""
         root, release = self._place.root, vouched.release
         verify = partial(
             verify_release,
@@ -194,11 +244,14 @@ class Replica:
             staged = repository.stage(root, release, partial(self._fetch, vouched), verify)
             repository.install(root, release, staged, verify)
         if before == (release.number, vouched.digest):
+            if self._is_young(wanted.model):
+                self._return_if_failing(vouched)
             try:
                 self._ask(self._place.triton, release, vouched.digest)
             except ProbeFailed as silent:
                 raise Refused(str(silent)) from silent  # nothing to go back to; it is asked again
-            return
+            return self._shown(wanted)
+        shadow = self._try_beside(release) if before else None
         self._still_wanted(wanted)
         repository.switch(root, release)
         try:
@@ -209,6 +262,19 @@ class Replica:
         self._metrics.switches.inc()
         self._log(f"{wanted.model}: {release} answers, digest {vouched.digest}")
         repository.prune(root, release.served_name)
+        return shadow
+
+    def _try_beside(self, release: Release) -> str | None:
+        """None where no shadow is wanted, and where the release answered before. Raises ProbeFailed."""
+        root, switch = self._place.root, self._place.switch
+        if switch is None or not switch.share or repository.goes_back(root, release):
+            return None
+        repository.begin_shadow(root, release, switch.share)
+        return try_beside(self._place.triton, release, switch)
+
+    def _shown(self, wanted: Wanted) -> str | None:
+        before = self._before(wanted.model)
+        return before.shadow if before and before.pointer == wanted.identity else None
 
     def _put_back(self, release: Release, before: tuple[int, str] | None) -> None:
         if before is None:
@@ -243,17 +309,26 @@ class Replica:
         if served is None:
             return
         release = Release.parse(f"{name}@{served[0]}")
-        with self._trust:
-            view = refresh(self._store, self._place.trusted)
-            try:
-                holds = wanted.pointer is not None and read_release(view, release).digest == served[1]
-            except TrustRefused:
-                holds = False
-        if not holds:
+        if wanted.pointer is None or not self._is_vouched(release, served[1]):
             repository.withdraw(self._place.root, name)
             self._log(f"{wanted.model}: {release} taken out of service: {wanted.refused}")
 
-    def _say(self, wanted: Wanted, refused: str | None, final: bool = False) -> None:
+    def _is_vouched(self, release: Release, digest: str) -> bool:
+        with self._trust:
+            view = refresh(self._store, self._place.trusted)
+            try:
+                return read_release(view, release).digest == digest
+            except TrustRefused:
+                return False
+
+    def _say(
+        self,
+        wanted: Wanted,
+        refused: str | None,
+        final: bool = False,
+        returned: bool = False,
+        shadow: str | None = None,
+    ) -> None:
         """Keep what was made of it, and write the signed statement when it says something new."""
         name, now = wanted.model.replace("/", "."), datetime.now(UTC)
         served = repository.read_pointer(self._place.root / "models" / name / repository.POINTER)
@@ -269,6 +344,8 @@ class Replica:
             since=before.since if before and before.digest == digest else (now if served else None),
             at=now,
             refused=refused,
+            returned=returned,
+            shadow=shadow,
         )
         self._settled[wanted.model] = Settled(wanted, said, final)
         self._metrics.lag.labels(wanted.model).set(0 if refused is None else self._age(wanted, now))

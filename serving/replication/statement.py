@@ -20,6 +20,8 @@ class RegionStatement(BaseModel):
     """`release` with release digest `digest` answers since `since`; both None where no release does.
 
     pointer: sha256 of the live pointer that was followed. refused: why it is not what answers, None where it is.
+    returned: it did answer, failed in its first minutes, and the region went back by itself.
+    shadow: what the release showed beside the one before it, None where it was not tried.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +34,8 @@ class RegionStatement(BaseModel):
     since: datetime | None
     at: datetime
     refused: str | None
+    returned: bool = False
+    shadow: str | None = None
 
 
 def statement_key(region: str, model: str) -> str:

@@ -142,7 +142,7 @@ def begin_shadow(region_root: Path, release: Release, share: float) -> None:
     """Let the installed release be tried, behind the replies, with this share of the model's requests."""
     folder = release_folder(region_root, release)
     wanted = Shadow(release.number, sha256_file(folder / MANIFEST), share)
-    _replace(folder.parent / SHADOW, json.dumps(wanted._asdict()))
+    replace(folder.parent / SHADOW, json.dumps(wanted._asdict()).encode())
 
 
 def end_shadow(region_root: Path, served_name: str) -> None:

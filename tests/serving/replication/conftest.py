@@ -47,11 +47,11 @@ class World:
     def name(self, number: int) -> str:
         return f"{self.model.replace('/', '.')}@{number}"
 
-    def sign(self, number: int) -> Release:
-        """Sign a release, store it, let its tenant vouch for it."""
+    def sign(self, number: int, **options: Any) -> Release:
+        """Sign a release, store it, let its tenant vouch for it. `options`: of make_release."""
         release = Release.parse(self.name(number))
         own = 100 * int(self.model.rpartition("-")[2])  # no other test's bytes, for they are harmed
-        folder = self.make_release(str(release), seed=own + number)
+        folder = self.make_release(str(release), **({"seed": own + number} | options))
         paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
         files = {name: put_file(self.store, release.tenant, path) for name, path in paths.items()}
         publish_release(self.store, self.keys_dir, release, (folder / MANIFEST).read_bytes(), files)
