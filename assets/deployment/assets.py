@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.deployment.observe import observe, observe_model
-from assets.deployment.promote import RegionHome, promote
+from assets.deployment.promote import RegionHome, promote, put_back_returned
 from assets.line import releases, table
 from governance.audit.acts import refusal_recorded
 from governance.audit.log import append
@@ -91,10 +91,17 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
         keys_dir: dg.ResourceParam[Path],
         regions: dg.ResourceParam[dict[str, RegionHome]],
     ) -> dg.MaterializeResult:
-        """What this region's Triton answers with, per model, against the signed pointers and the files on its disk."""
+        """What this region's Triton answers with, per model, against the signed pointers and the files on its disk.
+
+        Where the region returned from a release by itself, its pointer is put back and the audit log told.
+        """
         home = regions[context.partition_key]
+        try:
+            faults = put_back_returned(store, keys_dir, home, partial(append, store, keys_dir, run=context.run_id))
+        except Exception as refused:  # told beside what is observed all the same
+            faults = [f"the pointers of {home.name} are not put back: {refused}"]
         seen = observe(store, company, keys_dir, home)
-        faults = [model.fault for model in seen if model.fault]
+        faults += [model.fault for model in seen if model.fault]
         faults += witness_faults(store, trusted_keys(keys_dir), home.name, home.root)
         for fault in faults:
             context.log.error(fault)

@@ -17,7 +17,16 @@ from governance.custody.records import Record, pointed, read_record
 from governance.custody.store import ObjectStore
 from governance.gate.verdict import require_gate
 from governance.tenants import Release
-from governance.trust.live import LivePointer, read_live, withdraw_live, write_live
+from governance.trust.client import refresh
+from governance.trust.live import (
+    LivePointer,
+    history,
+    live_models,
+    live_pointer,
+    read_live,
+    withdraw_live,
+    write_live,
+)
 from serving.replication.statement import RegionStatement, read_statement
 
 PATIENCE = 180.0  # seconds until the region must have said what came of a pointer
@@ -105,6 +114,24 @@ def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePo
         f"{home.name} did not say within {PATIENCE:.0f} s what came of pointer {pointer.number}, which names "
         f"{pointer.release}; is its replica up at {home.replica or 'no address'}? `pedigree status` tells"
     )
+
+
+def put_back_returned(store: ObjectStore, keys_dir: Path, home: RegionHome, record: RecordAct) -> list[str]:
+    """Where the region returned by itself in a release's first minutes: let the pointer say so too, announced before.
+
+    What it returned from, a sentence each. Raises StatementRefused, KeyRefused, TrustRefused, AuditRefused,
+    PromotionConflict.
+    """
+    trusted = trusted_keys(keys_dir)
+    view, told = refresh(store, trusted), list[str]()
+    for model in live_models(view, home.name):
+        pointer = live_pointer(view, model, home.name)
+        said = read_statement(store, home.name, model, trusted.region(home.name))
+        if pointer and said and said.refused and said.returned and said.pointer == pointer.sha256:
+            before = next(each for each in reversed(history(store, pointer)) if each.digest == said.digest)
+            _put_back(store, keys_dir, home, pointer, before, said.refused, record)
+            told.append(f"{home.name} returned from {pointer.release} to {before.release}: {said.refused}")
+    return told
 
 
 def _put_back(

@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from assets.deployment import promote as promotion
-from assets.deployment.promote import PromotionFailed, RegionHome, promote
+from assets.deployment.promote import PromotionFailed, RegionHome, promote, put_back_returned
 from governance.audit.acts import Act, RecordAct, refusal_recorded, revoking
 from governance.audit.checkpoint import AuditRefused
 from governance.audit.find import announced, newest, row
 from governance.audit.keys import create_audit_keys, log_public
 from governance.audit.log import append, read_head, record_new_keys
-from governance.custody.keys import ROLE_KEYS, create_keys
+from governance.custody.canonical import canonical_json, sha256_bytes
+from governance.custody.keys import ROLE_KEYS, create_keys, private_key
 from governance.trust.live import LivePointer, read_live, write_live
+from governance.trust.releases import publish_release
+from serving.replication.statement import RegionStatement, write_statement
 from tests.governance.audit.conftest import Log
 from tests.governance.test_trace import Line, MakeLine, make_line
 
@@ -66,6 +69,34 @@ def test_a_promotion_and_its_automatic_return_are_announced_before_their_pointer
     assert row(acts(line)[0])["why"].startswith("mumbai did not say within")
     assert acts(line)[0]["run"] == "run-1"
     assert line.trace().whole, [*line.trace().broken()]
+
+
+def test_a_region_that_returned_by_itself_has_its_pointer_put_back_once(line: Line, keys_dir: Path) -> None:
+    create_keys(keys_dir, [], ["mumbai"])
+    newer, body = line.release.model_copy(update={"number": 2}), canonical_json({"a": "manifest"})
+    publish_release(line.store, keys_dir, newer, body, {})
+    tried = write_live(line.store, keys_dir, newer, sha256_bytes(body), "mumbai", "better", "tests", pointer(line))
+    said = RegionStatement(
+        region="mumbai",
+        model=line.release.model,
+        pointer=tried.sha256,
+        asked=str(newer),
+        release=str(line.release),
+        digest=line.digest,
+        since=tried.at,
+        at=tried.at,
+        refused="3 of its 9 requests failed",
+        returned=True,
+    )
+    write_statement(line.store, said, private_key(keys_dir, "mumbai.region"))
+    home = RegionHome("mumbai", keys_dir, "http://127.0.0.1:9", "http://127.0.0.1:9")
+    told = [put_back_returned(line.store, keys_dir, home, partial(append, line.store, keys_dir)) for _ in range(2)]
+    assert told == [[f"mumbai returned from {newer} to {line.release}: 3 of its 9 requests failed"], []]
+    assert (pointer(line).release, pointer(line).number) == (str(line.release), 3)
+    assert [(act["what"], act["why"]) for act in acts(line)[:-1]] == [
+        ("automatic return", "3 of its 9 requests failed")
+    ]
+    assert announced(line.store, line.trusted, pointer(line)) == acts(line)[0]["index"]
 
 
 def test_what_cannot_be_announced_is_not_promoted(line: Line, promoting: Promote) -> None:
