@@ -12,7 +12,7 @@ from governance.privacy.spans import Span
 NAMES = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP"})
 OLDEST = 120  # years
 DOUBTFUL = 0.5  # an organisation without its capital is believed from here on
-NEAR = 40  # characters before a country in which it is said to be somebody's
+NEAR = 40  # characters beside a span that may say what it is
 AROUND = 200  # characters to each side in which a writer's capitals are looked for
 
 
@@ -62,6 +62,7 @@ _OF_SOMEBODY = re.compile(
     r"residents?|immigrated|emigrated)\b",
     re.IGNORECASE,
 )
+_PAYMENT = re.compile(rf"\b(?:{'|'.join(sorted(_PAYMENTS, key=len, reverse=True))})\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 # A rank or a number before, a length of time behind: no age.
 _RANKED = re.compile(r"(?:\b(?:top|version|page|chapter|part|level|no\.?)\s|#\s?)$", re.IGNORECASE)
@@ -82,13 +83,19 @@ def _nobody(text: str, span: Span) -> bool:
     if span.entity not in NAMES:
         return False
     money = span.entity != "PERSON" and words[-1] in CURRENCIES
-    return money or " ".join(words) in _PAYMENTS or all(map(is_common, words)) or _lacks_capital(text, span)
+    return money or all(map(is_common, words)) or _pays(text, span) or _lacks_capital(text, span)
 
 
 def _no_age(text: str, span: Span, words: list[str]) -> bool:
     too_old = all(word.isdecimal() and int(word[:6]) > OLDEST for word in words)
     before = text[max(0, span.start - 12) : span.start]
     return too_old or bool(_RANKED.search(before) or _LASTED.match(text, span.end))
+
+
+def _pays(text: str, span: Span) -> bool:
+    """Whether it is a way to pay, or a part of one: the American of American Express."""
+    ways = _PAYMENT.finditer(text, max(0, span.start - NEAR), span.end + NEAR)
+    return any(way.start() <= span.start and span.end <= way.end() for way in ways)
 
 
 def _lacks_capital(text: str, span: Span) -> bool:

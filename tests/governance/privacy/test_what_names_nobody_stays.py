@@ -21,6 +21,8 @@ def marked(text: str, written: str, entity: str, score: float = 0.8) -> list[Spa
         ("change AUD to GBP", "AUD", "LOCATION"),
         ("I sold a Russian Ruble", "Russian Ruble", "LOCATION"),
         ("my American Express card", "American Express", "ORGANIZATION"),
+        ("my American Express card", "American", "NRP"),
+        ("a Direct Debit payment", "Direct", "ORGANIZATION"),
         ("Bot: what is it?", "Bot", "PERSON"),
         ("a community orchestra plays", "orchestra", "ORGANIZATION"),
         ("is a 501(c)3", "501", "AGE"),
@@ -37,6 +39,8 @@ def test_it_is_nobody(text: str, written: str, entity: str) -> None:
     ("text", "written", "entity"),
     [
         ("Ask Ezra Pound", "Ezra Pound", "PERSON"),
+        ("My American friend pays by American Express", "American", "NRP"),
+        ("at Apple Valley", "Apple Valley", "LOCATION"),
         ("she is 20 now", "20", "AGE"),
         ("a woman of 20 years", "20", "AGE"),
         ("Call ana today", "ana", "PERSON"),
