@@ -17,12 +17,14 @@ from rich.table import Table
 Row = Mapping[str, Any]
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The flags of every benchmark, parsed from the command line: `json`, `quick`, `data`."""
+def arguments(description: str, whole: str = "") -> argparse.Namespace:
+    """The flags of every benchmark, parsed from the command line: `json`, `quick`, `data`; `whole` where it is told."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures here as JSON")
     parser.add_argument("--quick", action="store_true", help="small inputs: does it run, not how fast")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of data sets")
+    if whole:
+        parser.add_argument("--whole", action="store_true", help=whole)
     return parser.parse_args()
 
 
