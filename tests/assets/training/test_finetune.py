@@ -10,7 +10,6 @@ from training_toys import sentences
 from assets.training import finetune as module
 from assets.training.encoder import batches, embed, load_base, predict, reproducible
 from assets.training.finetune import (
-    EpochReport,
     Finetuned,
     TrainingDiverged,
     average_in,
@@ -22,6 +21,7 @@ from assets.training.split import Examples, OneClass, TooFewRows
 from governance.tenants import Training
 from serving.engine.base import BaseUnusable
 
+JUDGED = module._judged
 FILES = ["adapter_config.json", "adapter_model.safetensors", "head.json", "head.safetensors"]
 
 
@@ -99,6 +99,7 @@ def test_the_confusion_matrix_counts_every_validation_row(trained: tuple[Finetun
 
 def test_each_epoch_is_told(trained: tuple[Finetuned, Path, list[str]]) -> None:
     finetuned, _, lines = trained
+    assert finetuned.best_epoch == min(finetuned.epochs, key=lambda report: report.validation_loss).epoch
     told = [line for line in lines if "validation macro F1" in line]
     assert len(told) == len(finetuned.epochs)
     assert told[0].startswith("epoch 1/12: loss ")
@@ -123,13 +124,10 @@ def test_the_contrastive_loss_of_rows_that_share_no_label_is_zero_and_so_is_its_
     assert loss.item() == 0 and vectors.grad is not None and not vectors.grad.any()
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
-    """Make the validation say `scores`, one an epoch: the training itself stays real."""
-
-    def report(epoch: int, loss: float, answered: list[str], expected: list[str]) -> EpochReport:
-        return EpochReport(epoch, loss, scores[epoch - 1], scores[epoch - 1])
-
-    monkeypatch.setattr(module, "_report", report)
+def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
+    """Make the validation say these losses, one an epoch: the training itself stays real."""
+    said = iter(losses)
+    monkeypatch.setattr(module, "_judged", lambda *what: (JUDGED(*what)[0], next(said)))
 
 
 def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_epoch(
@@ -137,13 +135,13 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_epoch(
 ) -> None:
     train, validation = sentences(40, 1), sentences(12, 2)
     training = quick.model_copy(update={"epochs": 6, "patience": 2})
-    scripted(monkeypatch, [0.5, 0.8, 0.7, 0.8, 0.9, 0.9])
+    scripted(monkeypatch, [0.5, 0.2, 0.3, 0.2, 0.1, 0.1])
     stopped = finetune(small_base, train, validation, training, tmp_path / "stopped", silent)
     assert stopped.best_epoch == 2 and len(stopped.epochs) == 4
 
-    scripted(monkeypatch, [0.1, 0.9, 0.2, 0.1, 0.1, 0.1])  # other scores, same best epoch: same weights
+    scripted(monkeypatch, [0.9, 0.1, 0.8, 0.9, 0.9, 0.9])  # other losses, same best epoch: same weights
     again = finetune(small_base, train, validation, training, tmp_path / "again", silent)
-    scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    scripted(monkeypatch, [0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
     last = finetune(small_base, train, validation, training, tmp_path / "last", silent)
     assert again.best_epoch == 2 and last.best_epoch == 6
     assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "again") != bytes_of(tmp_path / "last")
@@ -166,7 +164,7 @@ def test_what_is_kept_is_the_average_of_the_steps_between_the_first_epoch_and_th
         average_in(average, weights, step)
 
     monkeypatch.setattr(module, "average_in", watched)
-    scripted(monkeypatch, [0.9 if epoch == best else 0.5 for epoch in range(1, 5)])
+    scripted(monkeypatch, [0.1 if epoch == best else 0.5 for epoch in range(1, 5)])
     training = quick.model_copy(update={"patience": 4})
     finetune(small_base, sentences(24, 1), sentences(8, 2), training, tmp_path, silent)
     assert len(steps) == 4 * 3

@@ -13,7 +13,7 @@ from governance.tenants import Release
 DIGEST, OTHER = "a" * 64, "b" * 64
 FINETUNED = Finetuned(
     labels=["card", "loan"],
-    epochs=[EpochReport(1, 0.9, 0.5, 0.6), EpochReport(2, 0.4, 0.8, 0.9), EpochReport(3, 0.3, 0.7, 0.8)],
+    epochs=[EpochReport(1, 0.9, 0.5, 0.6, 0.8), EpochReport(2, 0.4, 0.8, 0.9, 0.3), EpochReport(3, 0.3, 0.7, 0.8, 0.4)],
     best_epoch=2,
     class_weights=None,
     confusion=[[4, 1], [0, 5]],
