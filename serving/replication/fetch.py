@@ -46,8 +46,8 @@ def fetch(store: ObjectStore, ref: Ref, downloads: Path, count: Count, bytes_per
 
 def clear_stale(downloads: Path) -> None:
     """Remove what nobody took up for a week."""
-    for file in downloads.glob("*"):
-        if time.time() - file.stat().st_mtime > STALE_SECONDS:
+    for file in downloads.rglob("*"):
+        if file.is_file() and time.time() - file.stat().st_mtime > STALE_SECONDS:
             file.unlink(missing_ok=True)
 
 

@@ -289,11 +289,10 @@ class Replica:
                 f"the disk of {self._place.root} would have {left >> 20} MiB left, {self._place.disk_reserve >> 20} "
                 "are kept free; make room"
             )
+        downloads = self._place.root / "downloads" / str(vouched.release)  # models side by side may have equal files
         for name, ref in vouched.files.items():
             (folder / name).parent.mkdir(exist_ok=True)
-            came = fetch(
-                self._store, ref, self._place.root / "downloads", self._metrics.bytes.inc, self._place.bytes_per_second
-            )
+            came = fetch(self._store, ref, downloads, self._metrics.bytes.inc, self._place.bytes_per_second)
             came.rename(folder / name)
 
     def _still_wanted(self, wanted: Wanted) -> None:

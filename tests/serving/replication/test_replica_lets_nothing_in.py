@@ -2,7 +2,9 @@
 
 import errno
 import shutil
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -281,6 +283,25 @@ def test_a_download_is_taken_up_where_it_stopped(world: World, tmp_path: Path, m
     assert fetching.fetch(world.store, ref, tmp_path / "downloads", came.append).read_bytes() == body
     assert sum(came) == len(body) - (held - 1 << 20)
     assert [file.name for file in (tmp_path / "downloads").iterdir()] == [ref.sha256]
+
+
+def test_two_models_with_equal_files_are_fetched_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    twin = replace(world, model=world.model.replace("replica", "twin"), digests={}, files={})
+    plain = world.store.read_range
+
+    def slowly(*arguments: Any) -> tuple[bytes, int]:
+        time.sleep(0.05)
+        return plain(*arguments)
+
+    monkeypatch.setattr(world.store, "read_range", slowly)
+    for each in (world, twin):
+        each.sign(1, seed=100 * int(world.model.rpartition("-")[2]))
+        each.point(1)
+    assert world.files[world.name(1)][WEIGHTS].sha256 == twin.files[twin.name(1)][WEIGHTS].sha256
+    replica = world.replica()
+    for each in (world, twin):
+        said = each.look(replica)
+        assert said is not None and said.refused is None
 
 
 def test_an_object_that_is_gone_is_named(world: World, tmp_path: Path) -> None:
