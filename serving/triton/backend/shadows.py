@@ -13,12 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING
 
 from serving.engine import Answer, Engine, NotMounted
-
-if TYPE_CHECKING:
-    from serving.triton.backend.mounts import Served
+from serving.triton.backend.served import Served
 
 MOST_WAITING = 32  # requests
 MOST_ROWS = 32  # of a request
@@ -46,7 +43,7 @@ class Tally:
 class Trial:
     """A release that is tried, or why it cannot be. Seconds: of the same rows, first on the live release."""
 
-    served: "Served"
+    served: Served
     share: float
     refused: str | None = None
     asked: int = 0  # requests that the live release answered meanwhile

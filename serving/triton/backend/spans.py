@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from serving.engine import Batch
-from serving.triton.backend.mounts import Served
+from serving.triton.backend.served import Served
 from serving.triton.server import traces_endpoint
 
 

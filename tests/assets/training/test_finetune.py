@@ -7,14 +7,13 @@ import pytest
 import torch
 from training_toys import sentences
 
+from assets.training import course
 from assets.training import finetune as module
+from assets.training.course import TrainingDiverged, average_in, contrast
 from assets.training.encoder import batches, embed, load_base, predict, reproducible
 from assets.training.finetune import (
     Finetuned,
-    TrainingDiverged,
-    average_in,
     class_weights,
-    contrast,
     finetune,
 )
 from assets.training.split import Examples, OneClass, TooFewRows
@@ -105,11 +104,25 @@ def test_each_epoch_is_told(trained: tuple[Finetuned, Path, list[str]]) -> None:
     assert told[0].startswith("epoch 1/12: loss ")
 
 
+def test_holes_are_the_mask_token_and_never_in_the_place_of_a_special_one(small_base: Path) -> None:
+    _, tokenizer = load_base(small_base)
+    texts = sentences(64, 1).texts
+    (batch,) = batches(tokenizer(texts)["input_ids"], 64, tokenizer.pad_token_id)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        holed = course.with_holes(batch, tokenizer, 0.3)
+    words = ~torch.isin(batch.ids, torch.tensor(tokenizer.all_special_ids))
+    changed = holed.ids != batch.ids
+    assert (holed.ids[changed] == tokenizer.mask_token_id).all() and not (changed & ~words).any()
+    assert 0.2 < changed.sum().item() / words.sum().item() < 0.4
+    assert course.with_holes(batch, tokenizer, 0.0) is batch
+
+
 def test_the_contrastive_loss_is_the_mean_over_rows_with_a_peer() -> None:
     vectors, labels = torch.randn(6, 5, generator=torch.Generator().manual_seed(3)), [0, 1, 0, 2, 1, 0]
     of_rows = []
     for row, label in enumerate(labels):
-        near = [float(torch.cosine_similarity(vectors[row], other, dim=0)) / module.TEMPERATURE for other in vectors]
+        near = [float(torch.cosine_similarity(vectors[row], other, dim=0)) / course.TEMPERATURE for other in vectors]
         others = [other for other in range(6) if other != row]
         likely = {other: near[other] - math.log(sum(math.exp(near[each]) for each in others)) for other in others}
         if peers := [likely[other] for other in others if labels[other] == label]:
@@ -163,7 +176,7 @@ def test_what_is_kept_is_the_average_of_the_steps_between_the_first_epoch_and_th
         steps.append(weights[-2].detach().clone())
         average_in(average, weights, step)
 
-    monkeypatch.setattr(module, "average_in", watched)
+    monkeypatch.setattr(course, "average_in", watched)
     scripted(monkeypatch, [0.1 if epoch == best else 0.5 for epoch in range(1, 5)])
     training = quick.model_copy(update={"patience": 4})
     finetune(small_base, sentences(24, 1), sentences(8, 2), training, tmp_path, silent)

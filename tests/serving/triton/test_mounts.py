@@ -14,7 +14,8 @@ from governance.custody.keys import TrustedKeys
 from governance.tenants import Release
 from serving.engine import Answer, Batch, Engine, Limits, base_digest
 from serving.triton import repository
-from serving.triton.backend.mounts import ModelUnknown, Mounts, Served
+from serving.triton.backend.mounts import ModelUnknown, Mounts
+from serving.triton.backend.served import Served
 from serving.triton.backend.shadows import MOST_WAITING
 
 NAMES = [f"{releases.TENANT}.{letter}" for letter in "abc"]
