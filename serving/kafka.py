@@ -5,7 +5,7 @@ Locally a small broker in memory, in production a managed one: only settings dif
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ MESSAGE_BYTES = 4 << 20
 # As a burst brings: aiokafka wakes all who wait for room in a batch, to let in as many as one batch holds.
 BATCH_BYTES = 1 << 20
 LOOK_SECONDS = 1.0
+LEAVE_SECONDS = 3.0  # for what needs the broker, which may be away
 
 
 class KafkaSettings(BaseSettings):
@@ -138,6 +139,22 @@ class Topics:
                 await admin.close()
 
 
+async def ended(tasks: Collection["asyncio.Task[Any]"]) -> None:
+    """Cancel the tasks, again and again until they end: what they wait for in aiokafka may swallow a cancellation."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=0.2)
+
+
+async def leave(client: Any) -> None:
+    """Stop a client, without waiting long for a broker that is away."""
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await client.stop()
+
+
 async def started(client: Any, patience: float = 60.0) -> Any:
     """`client`, started; a broker that does not answer yet is waited for. Raises KafkaError after `patience`."""
     until = asyncio.get_running_loop().time() + patience
@@ -164,7 +181,8 @@ async def rewind(follower: AIOKafkaConsumer) -> bool:
 
 async def _is_past_the_end(follower: AIOKafkaConsumer, partition: aiokafka.TopicPartition) -> bool:
     try:
-        read = await asyncio.wait_for(follower.position(partition), 1)
+        async with asyncio.timeout(1):
+            read = await follower.position(partition)
         end = follower.highwater(partition)
     except (TimeoutError, KafkaError):  # it has just gone to another, or nothing was fetched yet
         return False

@@ -8,13 +8,12 @@ import asyncio
 import random
 import secrets
 import time
-from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from serving.gateway.problems import Problem
-from serving.kafka import KafkaSettings, Topics, consumer, producer, started
+from serving.kafka import KafkaSettings, Topics, consumer, ended, leave, producer, started
 from serving.messages import REPLIES, REQUESTS, Malformed, Reply, Request, decode_reply, header
 from serving.redis import Redis
 
@@ -57,13 +56,10 @@ class Replies:
         ]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
         await self._redis.release(f"reply:{self.partition}", self.name)
         for client in (self._producer, self._consumer):
-            with suppress(KafkaError, OSError):
-                await client.stop()
+            await leave(client)
         await self._topics.close()
 
     async def ask(self, request: Request) -> Reply:

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
 
-from serving.kafka import KafkaSettings, Topics, consumer, producer, started
+from serving.kafka import LEAVE_SECONDS, KafkaSettings, Topics, consumer, ended, leave, producer, started
 from serving.messages import DEAD_LETTERS, REQUESTS, Malformed, Reply, Request, decode_request
 from serving.redis import Redis
 from serving.tracing import past, span
@@ -34,7 +34,6 @@ LIFE_SECONDS = 3.0  # a worker that has not said so for this long does not live
 LOOK_SECONDS = 1.0
 DRAIN_SECONDS = 10.0
 REVOKED_SECONDS = 3.0
-LEAVE_SECONDS = 3.0  # for what needs the broker, which may be away
 BUSY_SECONDS = 0.05
 GROUP_ROWS = 8
 
@@ -101,14 +100,10 @@ class Worker(ConsumerRebalanceListener):
     async def stop(self) -> None:
         """Finish what was begun, commit, leave the group at once."""
         self._generation += 1
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await ended(self._loops)
         await self._drain(DRAIN_SECONDS)
         for client in (self._consumer, self._producer):
-            with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(LEAVE_SECONDS):
-                    await client.stop()
+            await leave(client)
         await self._topics.close()
         await self._redis.worker_lives(self.name, 0)
         await self._model.close()
