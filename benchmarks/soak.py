@@ -131,7 +131,10 @@ def soak(root: Path, keys_dir: Path, requests: int, connections: int, switches: 
                 if turn * late // turns < (turn + 1) * late // turns:
                     repository.switch(root, Release.parse(f"{newcomers[turn * late // turns]}@1"))
                 until(partial(tally.reached, requests * (turn + 1) // turns))
-                tally.models = [*models, *(client.status(region.address)["models"].keys() & set(newcomers))]
+                tally.models = [*models, *answering(region, newcomers)]
+            until(lambda: len(answering(region, newcomers)) == late)
+            tally.models = [*models, *newcomers]
+            until(partial(tally.reached, tally.asked + connections))
         evictions = _metric(region, "pedigree_evictions")
     return {
         "soak": f"{connections} connections",
@@ -139,10 +142,16 @@ def soak(root: Path, keys_dir: Path, requests: int, connections: int, switches: 
         "errors": tally.errors.total(),
         "wrong": tally.wrong,
         "switches": switches,
-        "mounted": len(tally.models) - len(models),
+        "mounted": late,
         "evictions": evictions,
         "seconds": time.monotonic() - began,
     }
+
+
+def answering(region: Region, names: Sequence[str]) -> list[str]:
+    """Those of `names` that a release answers for."""
+    said = client.status(region.address)["models"]
+    return [name for name in names if name in said and said[name]["release"]]
 
 
 def killed(region: Region, truth: Truth, models: Sequence[str], victim: str, clients: int = 8) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 import torch
@@ -78,11 +78,12 @@ class Batcher:
 
         def finish(vectors: Future[Tensor]) -> None:
             try:
-                answered.set_result(self._engine.answers(rows, vectors.result()))
+                with pins:  # free again before anybody hears of the answers
+                    answers = self._engine.answers(rows, vectors.result())
             except Exception as fault:
                 answered.set_exception(fault)
-            finally:
-                pins.close()
+            else:
+                answered.set_result(answers)
 
         self._submit(rows, on_batch).add_done_callback(finish)
         return answered
@@ -143,9 +144,9 @@ class Batcher:
             began = time.time_ns()
             vectors = self._engine.vectors(rows)
             done = Batch(len(rows), len({id(row.model) for row in rows}), began, time.time_ns())
-            for heard in (self._on_batch, *(asked.on_batch for asked in requests)):
-                if heard:
-                    heard(done)
+            for asked in requests:
+                if asked.on_batch:
+                    asked.on_batch(done)
         except Exception as fault:
             for asked in requests:
                 if not asked.done.done():
@@ -158,3 +159,5 @@ class Batcher:
                 last = each.asked.left == 0
             if last and not each.asked.done.done():
                 each.asked.done.set_result(each.asked.vectors)
+        with suppress(Exception):  # whoever counts batches must not end the work
+            self._on_batch(done)

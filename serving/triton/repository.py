@@ -93,10 +93,10 @@ def stage(region_root: Path, release: Release, fetch: Callable[[Path], object], 
 def install(region_root: Path, release: Release, staged: Path, verify: Verify) -> Path:
     """Move a staged release to where Triton would mount it; the model's answers do not change yet.
 
-    Verified before and after the move; what `verify` raises is raised, and then nothing new is visible. A version
-    that is there already and passes is left alone, a damaged one is replaced.
+    `staged` was verified by whoever brought it, and is again, read from the disk, after the move: what `verify` raises
+    is raised, and then nothing new is visible. A version that is there already and passes is left alone, a damaged one
+    is replaced.
     """
-    verify(staged)
     folder = release_folder(region_root, release)
     if folder.exists() and _passes(verify, folder):
         shutil.rmtree(staged)

@@ -37,11 +37,14 @@ class Catalogue:
         while True:
             with self._news:
                 self._news.wait_for(lambda: self._wanted)
-                name, answers = self._wanted.popitem()
-            try:
-                self._call(f"repository/models/{name}/{'load' if answers else 'unload'}", b"{}")
-            except OSError as refused:
-                self._log(f"{name}: Triton does not list it as it answers: {refused}")
+            time.sleep(PAUSE)  # the first requests come first: Triton would load beside them
+            with self._news:
+                wanted, self._wanted = self._wanted, {}
+            for name, answers in wanted.items():
+                try:
+                    self._call(f"repository/models/{name}/{'load' if answers else 'unload'}", b"{}")
+                except OSError as refused:
+                    self._log(f"{name}: Triton does not list it as it answers: {refused}")
 
     def _is_ready(self) -> bool:
         try:

@@ -6,12 +6,13 @@ asks for EMBEDDING alone gets the base's own vectors of TEXT; one that asks for 
 so the ones that wait share batches, whatever models they ask.
 """
 
+import faulthandler
 import json
 import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from serving.triton.server import admin_header
 
 ROWS_LIMIT = 1024
 TEXT_LIMIT = 100_000  # characters
+STUCK_SECONDS = 60  # in which no thread of the backend came to run
 SWITCH_SECONDS = 0.0005  # what a thread that computes waits at most for one that verifies or reads a request
 
 
@@ -62,14 +64,14 @@ class TritonPythonModel:
         engine = Engine(folder, given["DTYPE"], Limits(models=int(os.environ.get("PEDIGREE_TRITON_MODELS", "1024"))))
         self._base, self._metrics, self._spans = found, Metrics(engine), Spans()
         header = admin_header(Path(os.environ["PEDIGREE_TRITON_REGION"]))
-        catalogue = Catalogue(os.environ["PEDIGREE_TRITON_ADDRESS"], header, pb.Logger.log_info)
+        catalogue = Catalogue(os.environ["PEDIGREE_TRITON_ADDRESS"], header, _log)
         self._mounts = Mounts(
             engine,
             Path(given["MODELS"]),
             TrustedKeys(Path(given["TRUSTED_KEYS"])),
             found,
             int(os.environ.get("PEDIGREE_TRITON_THREADS", "1")),
-            pb.Logger.log_info,
+            _log,
             Told(self._metrics, catalogue),
         )
         self._mounts.look()
@@ -91,7 +93,7 @@ class TritonPythonModel:
         wanted = set(request.requested_output_names())
         if wanted == {"STATUS"}:
             said = json.dumps({"base": self._base, "models": self._mounts.status()})
-            reply(pb.InferenceResponse([_strings("STATUS", [said])]))
+            reply(pb.InferenceResponse([pb.Tensor("STATUS", _strings([said]))]))
         elif wanted == {"EMBEDDING"}:
             vectors = self._mounts.embed(_texts(request))
             vectors.add_done_callback(lambda done: reply(self._when_done(done, _embedding)))
@@ -100,12 +102,13 @@ class TritonPythonModel:
             context, batches, texts = self._spans.context(request), list[Batch](), _texts(request)
             served, answers = self._mounts.ask(model, texts, digest or None, batches.append)
 
-            def outputs(answers: list[Answer]) -> list[Any]:
-                self._metrics.answered(model, time.perf_counter() - began)
-                self._spans.computed(context, model, served, batches)
-                return _answers(served, answers)
+            def finish(done: "Future[list[Answer]]") -> None:
+                reply(self._when_done(done, partial(_answers, served, wanted)))
+                if not done.exception():  # told after the reply: nobody waits for a count
+                    self._metrics.answered(model, time.perf_counter() - began)
+                    self._spans.computed(context, model, served, batches)
 
-            answers.add_done_callback(lambda done: reply(self._when_done(done, outputs)))
+            answers.add_done_callback(finish)
             self._mounts.note(model, served, texts, answers)
 
     def _when_done(self, done: "Future[Any]", outputs: Any) -> Any:
@@ -125,24 +128,34 @@ class TritonPythonModel:
 
 
 def _end_with(server: int) -> None:
-    """A backend whose server was killed waits for it in the middle of a metric or a reply, for ever."""
+    """A backend whose server was killed waits for it in the middle of a metric or a reply, for ever.
+
+    Where it does so with the interpreter's lock held this thread never wakes, and faulthandler's own one ends it.
+    """
     while os.getppid() == server:
+        faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
         time.sleep(0.5)
     os._exit(1)
+
+
+def _log(sentence: str) -> None:
+    """Into the server's log. Triton's own logger waits, with the interpreter's lock, even for a server that is gone."""
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _send(sender: Any, response: Any) -> None:
     sender.send(response, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
-def _answers(served: Served, answers: Sequence[Answer]) -> list[Any]:
-    return [
-        _strings("LABEL", [answer.label for answer in answers]),
-        pb.Tensor("SCORES", np.array([list(answer.scores.values()) for answer in answers], dtype=np.float32)),
-        _strings("LABELS", list(answers[0].scores)),
-        _strings("MODEL_VERSION", [served.release]),
-        _strings("RELEASE_DIGEST", [served.digest]),
-    ]
+def _answers(served: Served, wanted: set[str], answers: Sequence[Answer]) -> list[Any]:
+    made: dict[str, Callable[[], Any]] = {
+        "LABEL": lambda: _strings([answer.label for answer in answers]),
+        "SCORES": lambda: np.array([list(answer.scores.values()) for answer in answers], dtype=np.float32),
+        "LABELS": lambda: _strings(list(answers[0].scores)),
+        "MODEL_VERSION": lambda: _strings([served.release]),
+        "RELEASE_DIGEST": lambda: _strings([served.digest]),
+    }
+    return [pb.Tensor(name, make()) for name, make in made.items() if name in wanted]
 
 
 def _embedding(vectors: torch.Tensor) -> list[Any]:
@@ -183,5 +196,5 @@ def _input(request: Any, name: str, otherwise: str | None = None) -> list[str]:
         raise RequestRefused(f"{name} is not UTF-8: {broken}") from broken
 
 
-def _strings(name: str, values: list[str]) -> Any:
-    return pb.Tensor(name, np.array([value.encode() for value in values], dtype=np.object_))
+def _strings(values: list[str]) -> Any:
+    return np.array([value.encode() for value in values], dtype=np.object_)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from serving.triton.configuration import RepositoryError
 
-STEP_MS = 5  # a change is acted upon this long after it
+STEP_MS = 2  # a change is acted upon this long after it
 LOOK_SECONDS = 1.0  # every pointer is looked at this often too: some file systems tell no changes
 
 Log = Callable[[str], None]

@@ -1,5 +1,6 @@
 """A region's real Triton: what it answers, what it refuses, and that it outlives both."""
 
+import itertools
 import shutil
 import signal
 import subprocess
@@ -283,4 +284,29 @@ def test_after_kill_nine_a_new_server_answers_and_a_clean_stop_leaves_no_shared_
     assert (after.scores.tobytes(), after.release_digest) == (before.scores.tobytes(), before.release_digest)
     assert region.end() == 0
     assert region.shared_memory() == []
+    region.start()  # for the tests of other files
+
+
+def test_a_backend_that_has_much_to_log_ends_with_its_server(region: Region, put: Callable[..., Path]) -> None:
+    versions = [Release.parse(f"{NOTES}@{number}") for number in (2, 3)]
+    for number, version in enumerate(versions):
+        put(str(version), seed=10 + number)
+    backends, stop = region.family(BACKEND), threading.Event()
+
+    def switch() -> None:
+        for version in itertools.cycle(versions):
+            if stop.is_set():
+                return
+            repository.switch(region.root, version)
+
+    thread = threading.Thread(target=switch)
+    thread.start()
+    try:
+        region.end()
+    finally:
+        stop.set()
+        thread.join()
+    assert not psutil.wait_procs(backends, timeout=10)[1], "a backend outlived its server"
+    for file in region.shared_memory():
+        file.unlink()
     region.start()  # for the tests of other files
