@@ -9,11 +9,13 @@ import random
 import shutil
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -163,32 +165,19 @@ class World:
 
     @contextmanager
     def _load(self) -> Iterator[list[Answer]]:
-        """Requests at RATE while the body runs, each by a thread of its own, whatever the ones before it do."""
-        answers, stop, draw = list[Answer](), threading.Event(), random.Random(1)
-
-        def one() -> None:
-            home, model, began = draw.choice(self.homes), draw.choice(self.models), time.monotonic()
-            try:
-                digest, error = ask(home.address, model, ["where is my card"]).release_digest, ""
-            except RequestFailed as failed:
-                digest, error = "", str(failed)
-            answers.append((began, time.monotonic() - began, home.name, model, digest, error))
-
-        def pour() -> None:
-            due = time.monotonic()
-            with ThreadPoolExecutor(32) as pool:
-                while not stop.is_set():
-                    pool.submit(one)
-                    due += 1 / RATE
-                    time.sleep(max(0.0, due - time.monotonic()))
-
-        thread = threading.Thread(target=pour)
-        thread.start()
+        """Requests at RATE while the body runs, from a process of its own; the answers are there afterwards."""
+        context, answers = get_context("spawn"), list[Answer]()
+        going, stop, told = context.Event(), context.Event(), context.SimpleQueue()
+        asked = [(home.name, home.address) for home in self.homes], self.models
+        client = context.Process(target=pour, args=(*asked, going, stop, told))
+        client.start()
         try:
+            going.wait()
             yield answers
         finally:
             stop.set()
-            thread.join()
+            answers += told.get()
+            client.join()
 
     def _paced(self, move: Callable[[], float]) -> float:
         took = move()
@@ -215,6 +204,32 @@ class World:
         folder.mkdir()
         for key in keys:
             self.store.client.download_file("pedigree", key, str(folder / Path(key).name))
+
+
+def pour(
+    regions: list[tuple[str, str]], models: list[str], going: Event, stop: Event, told: "SimpleQueue[list[Answer]]"
+) -> None:
+    """RATE requests a second to any region for any model, each by a thread of its own, whatever the ones before do."""
+    answers, draw = list[Answer](), random.Random(1)
+
+    def one() -> None:
+        (region, address), model, began = draw.choice(regions), draw.choice(models), time.monotonic()
+        try:
+            digest, error = ask(address, model, ["where is my card"]).release_digest, ""
+        except RequestFailed as failed:
+            digest, error = "", str(failed)
+        answers.append((began, time.monotonic() - began, region, model, digest, error))
+
+    one()
+    answers.clear()
+    going.set()
+    due = time.monotonic()
+    with ThreadPoolExecutor(32) as pool:
+        while not stop.is_set():
+            pool.submit(one)
+            due += 1 / RATE
+            time.sleep(max(0.0, due - time.monotonic()))
+    told.put(answers)
 
 
 def _digests(folder: Path) -> list[str]:

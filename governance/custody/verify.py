@@ -5,7 +5,7 @@ Imports nothing heavy: it also runs inside Triton's Python environment. Each fil
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from governance.custody.canonical import sha256_bytes, sha256_file
@@ -31,16 +31,19 @@ def verify_release(
     expect_model: str | None = None,
     expect_digest: str | None = None,
     expect_base: str | None = None,
+    hashed: Mapping[str, str] | None = None,
 ) -> ReleaseManifest:
     """The manifest of the release in `folder`, if every byte of it is vouched for by its tenant's release key.
 
     `expect_model`: `tenant/task` under whose name it would serve. `expect_digest`: the release digest that a live
-    pointer names. `expect_base`: digest of the resident base. Raises ReleaseRefused.
+    pointer names. `expect_base`: digest of the resident base. `hashed`: sha256 by name of files that were computed as
+    they came, so they are not read once more. Raises ReleaseRefused.
     """
     try:
         _only_release_files(folder)
         manifest, digest = _read_manifest(folder, expect_model)
-        key = _check_files(folder, manifest, digest, trusted.release(Release.parse(manifest.release).tenant))
+        keys = trusted.release(Release.parse(manifest.release).tenant)
+        key = _check_files(folder, manifest, digest, keys, hashed or {})
         _check_expectations(manifest, digest, expect_digest, expect_base)
         for name in ATTESTATIONS:
             attested(name, (folder / ATTESTATION_FILES[name]).read_bytes(), key, manifest.release, digest)
@@ -114,7 +117,9 @@ def _read_manifest(folder: Path, expect_model: str | None) -> tuple[ReleaseManif
     return manifest, sha256_bytes(body)
 
 
-def _check_files(folder: Path, manifest: ReleaseManifest, digest: str, keys: Sequence[PublicKey]) -> PublicKey:
+def _check_files(
+    folder: Path, manifest: ReleaseManifest, digest: str, keys: Sequence[PublicKey], hashed: Mapping[str, str]
+) -> PublicKey:
     """The one of the tenant's keys that signed the folder."""
     try:
         signature = (folder / SIGNATURE).read_bytes()
@@ -122,7 +127,7 @@ def _check_files(folder: Path, manifest: ReleaseManifest, digest: str, keys: Seq
         signed = signed_files(signature, key)
     except SignatureRefused as refused:
         raise SignatureRefused(f"{SIGNATURE} {refused}") from refused
-    found = {name: sha256_file(folder / name) for name in ADAPTER_FILES}
+    found = {name: hashed.get(name) or sha256_file(folder / name) for name in ADAPTER_FILES}
     check_signed(found | {MANIFEST: digest}, signed)
     if found != {file.name: file.sha256 for file in manifest.files}:
         raise ReleaseRefused(f"{MANIFEST} lists other files than those signed beside it")

@@ -241,7 +241,9 @@ class Replica:
         )
         before = repository.read_pointer(root / "models" / release.served_name / repository.POINTER)
         if not repository.holds(root, release, verify):
-            staged = repository.stage(root, release, partial(self._fetch, vouched), verify)
+            hashed: dict[str, str] = {}
+            staged = repository.stage(root, release, partial(self._fetch, vouched, hashed), verify)
+            verify(staged, hashed=hashed)
             repository.install(root, release, staged, verify)
         if before == (release.number, vouched.digest):
             if self._is_young(wanted.model):
@@ -282,7 +284,8 @@ class Replica:
         else:
             repository.switch(self._place.root, release.model_copy(update={"number": before[0]}))
 
-    def _fetch(self, vouched: Vouched, folder: Path) -> None:
+    def _fetch(self, vouched: Vouched, hashed: dict[str, str], folder: Path) -> None:
+        """The release's files into `folder`, their sha256 into `hashed`."""
         needed = sum(ref.size for ref in vouched.files.values())
         if (left := shutil.disk_usage(self._place.root).free - needed) < self._place.disk_reserve:
             raise Refused(
@@ -294,6 +297,7 @@ class Replica:
             (folder / name).parent.mkdir(exist_ok=True)
             came = fetch(self._store, ref, downloads, self._metrics.bytes.inc, self._place.bytes_per_second)
             came.rename(folder / name)
+            hashed[name] = ref.sha256
 
     def _still_wanted(self, wanted: Wanted) -> None:
         """Asked right before the switch: a fetch may have taken long. Raises Superseded, TrustRefused."""

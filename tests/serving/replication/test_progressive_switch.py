@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks import releases
 from benchmarks.region import Region
 from governance.tenants import Release
+from serving.replication.replica import Replica
 from serving.replication.trial import Switch, faults, told
 from serving.triton import repository
 from serving.triton.client import Reply, RequestFailed, ask, status
@@ -61,6 +62,15 @@ def seed(world: World) -> int:
     return 100 * int(world.model.rpartition("-")[2])
 
 
+def about_to_switch(world: World) -> Replica:
+    """The replica of a careful region whose first release answers, and whose pointer names the second."""
+    replica = careful(world).replica()
+    world.point(1)
+    world.look(replica)
+    world.point(2)
+    return replica
+
+
 def test_a_version_that_agrees_is_switched_to_and_the_region_says_what_was_mirrored(
     world: World, region: Region
 ) -> None:
@@ -85,13 +95,9 @@ def test_a_version_that_agrees_is_switched_to_and_the_region_says_what_was_mirro
 
 
 def test_a_version_that_disagrees_is_refused_and_no_client_hears_of_it(world: World) -> None:
-    careful(world)
     world.sign(1, seed=seed(world))
     world.sign(2, seed=seed(world), change=shifted)
-    replica = world.replica()
-    world.point(1)
-    world.look(replica)
-    world.point(2)
+    replica = about_to_switch(world)
     with asking(world) as replies:
         said = world.look(replica)
         world.look(replica)
@@ -106,12 +112,8 @@ def test_a_version_that_disagrees_is_refused_and_no_client_hears_of_it(world: Wo
 
 
 def test_a_model_that_nobody_asks_is_promoted_at_once(world: World) -> None:
-    careful(world)
     world.sign(1), world.sign(2)
-    replica = world.replica()
-    world.point(1)
-    world.look(replica)
-    world.point(2)
+    replica = about_to_switch(world)
     began = time.monotonic()
     said = world.look(replica)
     assert time.monotonic() - began < 5
@@ -135,12 +137,8 @@ def test_a_rollback_is_not_tried(world: World) -> None:
 def test_a_version_that_does_not_mount_is_refused_before_the_switch(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    careful(world)
     world.sign(1), world.sign(2)
-    replica = world.replica()
-    world.point(1)
-    world.look(replica)
-    world.point(2)
+    replica = about_to_switch(world)
     plain = repository.begin_shadow
 
     def damaged(root: Path, release: Release, share: float) -> None:
