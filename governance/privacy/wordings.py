@@ -1,7 +1,7 @@
 """Addresses, hospitals and people by the words that stand in them or beside them: rules that look for capitals."""
 
 from governance.privacy.names import names_within
-from governance.privacy.rule import rule
+from governance.privacy.rule import Check, Rule, rule
 
 _CAPITAL = r"[A-ZÀ-ÖØ-Þ]"
 _WORD = rf"{_CAPITAL}[\w'’.-]{{0,30}}"
@@ -132,37 +132,29 @@ PLACES = (
     ),
 )
 
+
+def _person(score: float, *pattern: str, check: Check | None = _name) -> Rule:
+    return rule("PERSON", score, *pattern, check=check, case=True)
+
+
 PEOPLE = (
-    rule("PERSON", 0.9, rf"\b{_TITLE}\s(?P<v>(?:[A-Z]\.\s?){{0,2}}{_NAME})", check=_titled, case=True),
-    rule(
-        "PERSON",
+    _person(0.9, rf"\b{_TITLE}\s(?P<v>(?:[A-Z]\.\s?){{0,2}}{_NAME})", check=_titled),
+    _person(
         0.8,
         rf"\b{_ROLE}\"?\s?[:=,]\s{{0,2}}\"?(?:{_TITLE}\s)?",
         rf"(?P<v>{_NAME_WORD}{_MORE_NAME}{{1,3}}|{_NAME_WORD}(?=\s?[,.;()\n\"&|]|\s*$))",
-        check=_name,
-        case=True,
     ),
-    rule(
-        "PERSON",
+    _person(
         0.8,
         rf"(?P<v>\b{_NAME_WORD} (?:[A-Z]\.? )?{_NAME_WORD})(?=,?\s\(?(?:MRN|DOB|[Dd]ate of [Bb]irth)\b)",
-        check=_name,
-        case=True,
     ),
-    rule("PERSON", 0.8, rf"\b(?:[Pp]atient|PATIENT|[Pp]t|{_KIN}),? (?P<v>{_NAME})", check=_name, case=True),
-    rule(
-        "PERSON",
-        0.7,
-        rf"(?:^|[.:!?\n]\s{{0,2}})(?P<v>{_NAME_WORD}(?: {_NAME_WORD})?)(?= {_ACTS}\b)",
-        check=_name,
-        case=True,
-    ),
-    rule("PERSON", 0.8, rf"\b{_ABOUT} (?P<v>{_NAME_WORD} (?:[A-Z]\.? )?{_NAME_WORD})", check=_name, case=True),
-    rule(
-        "PERSON",
+    _person(0.8, rf"\b(?:[Pp]atient|PATIENT|[Pp]t|{_KIN}),? (?P<v>{_NAME})"),
+    _person(0.7, rf"(?:^|[.:!?\n]\s{{0,2}})(?P<v>{_NAME_WORD}(?: {_NAME_WORD})?)(?= {_ACTS}\b)"),
+    _person(0.8, rf"\b{_ABOUT} (?P<v>{_NAME_WORD} (?:[A-Z]\.? )?{_NAME_WORD})"),
+    _person(
         0.85,
         r"\b(?i:my\sname\sis|my\sname's|i\sam\scalled)\s",
         rf"(?P<v>[^\W\d_][\w'’-]{{1,30}}(?:\s{_NAME_WORD}){{0,2}})",
-        case=True,
+        check=None,
     ),
 )

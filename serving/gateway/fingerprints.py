@@ -34,7 +34,8 @@ class Fingerprints:
                 del self._reads[next(iter(self._reads))]
             self._reads[digest] = asyncio.create_task(self._read(release, digest))
         try:
-            return await asyncio.wait_for(asyncio.shield(self._reads[digest]), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.shield(self._reads[digest])
         except TimeoutError:
             raise Problem(503, UNREAD, 1) from None
 
