@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from serving import operations
-from serving.gateway import auto, infer, kserve, page, problems
+from serving.gateway import auto, infer, kserve, page, problems, session
 from serving.gateway.admission import Admission
 from serving.gateway.auth import Authority
 from serving.gateway.exchange import Gateway, collect
@@ -52,6 +52,7 @@ def create_app() -> FastAPI:
     app.include_router(auto.router)  # first: `auto` is no task
     app.include_router(infer.router)
     app.include_router(kserve.router)
+    app.include_router(session.router)
     app.include_router(page.router)
     app.include_router(operations.routes(lambda: _dependencies(app), needed=("kafka",)))
     app.add_middleware(Bounded)

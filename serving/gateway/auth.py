@@ -9,6 +9,7 @@ import hmac
 import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from serving.messages import Tier
 ALGORITHMS = ["ES256", "RS256", "Ed25519"]
 KEY_PREFIX = "pdg"
 MOST_KNOWN = 10_000  # verified tokens that are not verified again
+COOKIE = "__Host-pedigree"
+PAGE = "Pedigree-Page"
 
 
 class Claims(BaseModel):
@@ -129,6 +132,18 @@ class Authority:
         if (stamps := tuple(map(_stamp, files))) != self._stamps:
             self._stamps, self._known = stamps, {}
             self._keys, self._api_keys = _read_keys(files[0]), _read_api_keys(files[1])
+
+
+def presented(headers: Mapping[str, str], cookies: Mapping[str, str]) -> str | None:
+    """The `Authorization` that a request comes with: its header, or what the cookie of a browser session holds.
+
+    The cookie counts beside the header PAGE alone, which no other site can make a browser send. Raises Problem 403.
+    """
+    if (given := headers.get("authorization")) or COOKIE not in cookies:
+        return given
+    if PAGE not in headers:
+        raise Problem(403, f"a browser's session is for the page alone: the header {PAGE} is missing")
+    return f"Bearer {cookies[COOKIE]}"
 
 
 def require(caller: Caller, scope: str) -> None:

@@ -13,8 +13,9 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.gateway.auth import Caller
+from serving.gateway.dependencies import TheCaller, TheGateway, TheTerms
 from serving.gateway.exchange import Gateway, Question, Terms, exchange, require_own
-from serving.gateway.infer import InferAnswer, Slug, Text, TheCaller, TheGateway, TheTerms, as_json
+from serving.gateway.infer import InferAnswer, Slug, Text, as_json
 from serving.gateway.problems import RESPONSES, Problem
 from serving.messages import Reply
 from serving.router import (

@@ -2,20 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from serving.gateway.auth import Caller, require
-from serving.gateway.exchange import Gateway, Question, Terms, exchange
+from serving.gateway.auth import require
+from serving.gateway.dependencies import TheCaller, TheGateway, TheTerms
+from serving.gateway.exchange import Question, exchange
 from serving.gateway.problems import RESPONSES, Problem
 from serving.messages import Reply
-from serving.tracing import traced
 
 ROWS = 256
 CHARACTERS = 20_000
 SLUG = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
-BEARER = HTTPBearer(auto_error=False, description="an OAuth2 token (JWT) or an API key")
 
 
 def readable(text: str) -> str:
@@ -40,7 +38,6 @@ Texts = Annotated[
     WithJsonSchema({"anyOf": [ONE, {"type": "array", "items": ONE, "minItems": 1, "maxItems": ROWS}]}),
 ]
 Slug = Annotated[str, Path(pattern=SLUG, max_length=40)]
-ONCE = "the same key and request are executed once; the answer is kept an hour"
 
 
 class InferBody(BaseModel):
@@ -94,33 +91,6 @@ class EmbeddingsAnswer(BaseModel):
     model: str
     data: list[Embedding]
 
-
-async def gateway_of(request: Request) -> Gateway:
-    gateway: Gateway = request.app.state.gateway
-    return gateway
-
-
-TheGateway = Annotated[Gateway, Depends(gateway_of)]
-
-
-async def caller_of(
-    request: Request, gateway: TheGateway, _: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None
-) -> Caller:
-    return gateway.authority.caller(request.headers.get("authorization"))
-
-
-TheCaller = Annotated[Caller, Depends(caller_of)]
-
-
-async def terms_of(
-    idempotency_key: Annotated[str, Header(max_length=200, description=ONCE)] = "",
-    timeout_ms: Annotated[int | None, Header(ge=1, le=60_000, description="then 504 is answered")] = None,
-    traceparent: Annotated[str, Header(description="W3C trace context")] = "",
-) -> Terms:
-    return Terms(idempotency_key, None if timeout_ms is None else timeout_ms / 1000, traced(traceparent))
-
-
-TheTerms = Annotated[Terms, Depends(terms_of)]
 
 router = APIRouter(prefix="/v1", tags=["models"], responses=RESPONSES)
 

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from serving.gateway.auth import Caller, require
+from serving.gateway.dependencies import TheCaller, TheGateway, TheTerms
 from serving.gateway.exchange import Gateway, Question, exchange
-from serving.gateway.infer import ROWS, Text, TheCaller, TheGateway, TheTerms
+from serving.gateway.infer import ROWS, Text
 from serving.gateway.problems import RESPONSES, Problem
 
 NAME = r"^[a-z0-9-]+\.[a-z0-9-]+$"

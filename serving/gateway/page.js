@@ -1,4 +1,4 @@
-// The page at `/`: lists what answers, asks one model. The token lives in its field alone.
+// The page at `/`: lists what answers, asks one model. What signs in goes into a cookie that no script can read.
 const at = (id) => document.getElementById(id);
 const took = [];
 
@@ -18,16 +18,31 @@ function row(...cells) {
 async function call(path, body) {
   const reply = await fetch(path, {
     method: body ? "POST" : "GET",
-    headers: { Authorization: `Bearer ${at("token").value.trim()}`, "Content-Type": "application/json" },
+    headers: { "Pedigree-Page": "1", "Content-Type": "application/json" },
     body: body && JSON.stringify(body),
   });
   const said = await reply.json();
-  if (!reply.ok) throw new Error(said.detail);
+  if (!reply.ok) throw Object.assign(new Error(said.detail), { status: reply.status });
   return said;
 }
 
+async function begin(event) {
+  event.preventDefault();
+  const token = at("token").value.trim();
+  at("token").value = "";
+  const reply = await fetch("session", { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+  at("session").textContent = reply.ok ? "signed in" : (await reply.json()).detail;
+  await list();
+}
+
+async function end() {
+  await fetch("session", { method: "DELETE" });
+  at("session").textContent = "signed out";
+  at("answer").replaceChildren();
+  await list();
+}
+
 async function list() {
-  if (!at("token").value) return;
   const table = at("models");
   try {
     const said = await call("v1/models");
@@ -44,7 +59,8 @@ async function list() {
     if (chosen) at("model").value = chosen;
     if (!said.models.length) table.replaceChildren(row(element("td", "no release of yours answers here; promote one")));
   } catch (fault) {
-    table.replaceChildren(row(element("td", fault.message, "bad")));
+    at("model").replaceChildren();
+    table.replaceChildren(fault.status === 401 ? "" : row(element("td", fault.message, "bad")));
   }
 }
 
@@ -75,6 +91,8 @@ async function ask(event) {
   }
 }
 
-at("token").addEventListener("change", list);
+at("begin").addEventListener("submit", begin);
+at("end").addEventListener("click", end);
 at("ask").addEventListener("submit", ask);
+list();
 setInterval(list, 5000);

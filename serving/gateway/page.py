@@ -1,4 +1,4 @@
-"""The page for people at `/`. It keeps no session: whoever opens it gives a token or a key, and it forgets it."""
+"""The page for people at `/`, over a browser session (session.py)."""
 
 from pathlib import Path
 
