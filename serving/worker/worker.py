@@ -42,6 +42,7 @@ REPLAYED = Counter("pedigree_worker_replayed", "Requests that had been answered 
 CACHED = Counter("pedigree_worker_cached", "Requests answered from what the live release said before")
 SET_ASIDE = Counter("pedigree_worker_dead_letters", "Messages that nobody could answer")
 ROWS = Histogram("pedigree_worker_rows", "Texts that went to the region together", buckets=[1, 2, 4, 8, 16, 32, 64])
+SECONDS = Counter("pedigree_worker_region_seconds", "Seconds that calls of the region took, by tenant", ["tenant"])
 WAITING = Gauge("pedigree_worker_waiting", "Messages fetched and not begun")
 
 log = structlog.get_logger()
@@ -220,6 +221,7 @@ class Worker(ConsumerRebalanceListener):
         # Of several that go together the first one's trace leads on into the region.
         with span("worker", requests[0].traceparent, SpanKind.CLIENT, requests=len(requests)) as trace:
             answered = await self._answers.ask(requests, trace)
+        _charge(requests, time.time() - waited)
         rows: dict[str, bytes] = {}
         replies: list[tuple[Taken, Reply]] = []
         for taken, each in zip(group, answered, strict=True):
@@ -325,6 +327,13 @@ def _parted(group: Sequence[Taken]) -> Iterator[list[Taken]]:
             call = []
         call.append(taken)
     yield call
+
+
+def _charge(requests: Sequence[Request], seconds: float) -> None:
+    """Share what a call took among the tenants whose texts went together: what it costs follows from it."""
+    texts = sum(len(request.texts) for request in requests)
+    for request in requests:
+        SECONDS.labels(request.tenant).inc(seconds * len(request.texts) / texts)
 
 
 def _report(task: "asyncio.Task[None]") -> None:

@@ -1,6 +1,5 @@
 """Gateways and workers as real processes on a real broker, Redis and Triton, to be asked, and to be killed."""
 
-import gzip
 import os
 import shutil
 import signal
@@ -9,13 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from governance.tenants import Release
 from orchestration.settings import Settings
@@ -60,16 +57,12 @@ class Fleet:
     broker: Settings
     region: Region
     servers: list[Server] = field(default_factory=list)
-    collector: "Collector | None" = None
 
     def entry(self, part: str) -> supervisor.Entry:
         return supervisor.read_ledger(self.broker.state_dir)[part]
 
     def start(self, kind: str, **environment: str) -> Server:
-        """`kind`: gateway or worker. Settings in `environment` by their names, such as GATEWAY_DEADLINE.
-
-        Spans go to `collector`, where the fleet has one.
-        """
+        """`kind`: gateway or worker. Settings in `environment` by their names, such as GATEWAY_DEADLINE."""
         port = choose({"http": None})["http"]
         given = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.address(self.entry("kafka").ports),
@@ -81,8 +74,6 @@ class Fleet:
             "WORKER_TRITON_GRPC": f"127.0.0.1:{self.region.ports.grpc}",
         } | environment
         env = os.environ | {f"PEDIGREE_{name}": value for name, value in given.items()}
-        if self.collector:
-            env["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{self.collector.server_port}"
         log = self.folder / f"{kind}-{port}.log"
         with log.open("wb") as output:
             process = subprocess.Popen([sys.executable, "-m", f"serving.{kind}"], env=env, stdout=output, stderr=output)
@@ -105,29 +96,6 @@ class Fleet:
         )
         repository.install(self.region.root, release, staged, lambda folder: None)
         repository.switch(self.region.root, release)
-
-
-class Collector(HTTPServer):
-    """Receives OTLP over HTTP."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[str, Any]] = []
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    (service,) = (a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
-                    collector.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None: ...
-
-        super().__init__(("127.0.0.1", 0), Handler)
 
 
 @pytest.fixture(scope="session")
