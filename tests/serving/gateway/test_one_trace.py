@@ -1,6 +1,6 @@
 """From the client's request to the region's compute it is one trace, and nothing of what was asked is in it.
 
-With PEDIGREE_PICTURES set to a folder its picture is drawn there: docs/images/trace.svg came that way.
+With PICTURES set to a folder its picture is drawn there: docs/images/trace.svg came that way.
 """
 
 import os
@@ -55,7 +55,7 @@ def test_a_request_is_one_trace_from_the_client_to_the_compute(
     assert mine["worker"].ended <= mine["gateway"].ended
     assert chain[0].said["pedigree.release_digest"] == digest
     assert secret not in str(received.spans)
-    if pictures := os.environ.get("PEDIGREE_PICTURES"):
+    if pictures := os.environ.get("PICTURES"):
         draw(list(mine.values()), Path(pictures) / "trace.svg")
 
 
