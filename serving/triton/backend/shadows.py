@@ -5,20 +5,22 @@ not mirrored.
 """
 
 import math
+import os
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
-from threading import BoundedSemaphore
 
 from serving.engine import Answer, Engine, NotMounted
 from serving.triton.backend.served import Served
 
 MOST_WAITING = 32  # requests
 MOST_ROWS = 32  # of a request
+YIELDING = 10  # niceness
 
 Told = Callable[[str, str], None]
 """Hears of each mirrored request: the model, and whether it `agreed`, `differed` or `failed`."""
@@ -71,8 +73,8 @@ class Shadows:
 
     def __init__(self, engine: Engine, told: Told) -> None:
         self._engine, self._told = engine, told
-        self._line = ThreadPoolExecutor(1, thread_name_prefix="shadow")
-        self._room = BoundedSemaphore(MOST_WAITING)
+        self._line = ThreadPoolExecutor(1, thread_name_prefix="shadow", initializer=_yield)
+        self._room = threading.BoundedSemaphore(MOST_WAITING)
         self._trials: dict[str, Trial] = {}
 
     def begin(self, name: str, trial: Trial) -> None:
@@ -132,3 +134,8 @@ class Shadows:
         began = time.perf_counter()
         answers = self._engine.classify(texts, [mount] * len(texts))
         return time.perf_counter() - began, answers
+
+
+def _yield() -> None:
+    """Let the threads that answer go before this one: niceness is a thread's own on Linux."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), YIELDING)
