@@ -1,4 +1,4 @@
-// The page at `/`: lists what answers, asks one model. What signs in goes into a cookie that no script can read.
+// The page at `/`: lists what answers, asks one model. What signs in is kept where no script can read it.
 const at = (id) => document.getElementById(id);
 const took = [];
 

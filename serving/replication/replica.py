@@ -243,8 +243,7 @@ class Replica:
         if not repository.holds(root, release, verify):
             hashed: dict[str, str] = {}
             staged = repository.stage(root, release, partial(self._fetch, vouched, hashed), verify)
-            verify(staged, hashed=hashed)
-            repository.install(root, release, staged, verify)
+            repository.install(root, release, staged, verify, partial(verify, hashed=hashed))
         if before == (release.number, vouched.digest):
             if self._is_young(wanted.model):
                 self._return_if_failing(vouched)

@@ -90,13 +90,14 @@ def stage(region_root: Path, release: Release, fetch: Callable[[Path], object], 
     return staged
 
 
-def install(region_root: Path, release: Release, staged: Path, verify: Verify) -> Path:
+def install(region_root: Path, release: Release, staged: Path, verify: Verify, first: Verify | None = None) -> Path:
     """Move a staged release to where Triton would mount it; the model's answers do not change yet.
 
-    `staged` was verified by whoever brought it, and is again, read from the disk, after the move: what `verify` raises
+    Verified before the move, by `first` where what is known of the files spares a reading, and after it; what is raised
     is raised, and then nothing new is visible. A version that is there already and passes is left alone, a damaged one
     is replaced.
     """
+    (first or verify)(staged)
     folder = release_folder(region_root, release)
     if folder.exists() and _passes(verify, folder):
         shutil.rmtree(staged)

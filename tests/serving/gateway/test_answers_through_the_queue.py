@@ -294,7 +294,7 @@ def test_nothing_but_operations_and_docs_is_open(gateway: Server) -> None:
     closed = {path: methods for path, methods in said["paths"].items() if path not in open_to_all}
     assert len(closed) >= 7
     for path, methods in closed.items():
-        for method in methods.keys() - {"delete"}:  # to forget a session needs none
+        for method in methods.keys() - ({"delete"} if path == "/session" else set()):  # to forget one needs none
             filled = path.format(tenant="northbank", task="support-intents", name=INTENTS)
             reply = httpx.request(method, gateway.url + filled, json={"input": "x"})
             assert reply.status_code == 401, f"{method} {path}"
@@ -312,7 +312,7 @@ def test_the_page_brings_all_it_needs_and_keeps_nothing(gateway: Server) -> None
     assert (page.status_code, script.status_code) == (200, 200)
     assert "'unsafe-inline'" not in page.headers["content-security-policy"].partition("script-src")[2].split(";")[0]
     assert not re.findall(r"https?://", page.text + script.text)
-    assert "localStorage" not in script.text and "document.cookie" not in script.text and "innerHTML" not in script.text
+    assert "localStorage" not in script.text and "cookie" not in script.text and "innerHTML" not in script.text
     assert "set-cookie" not in page.headers
 
 

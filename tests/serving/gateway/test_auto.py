@@ -201,9 +201,8 @@ def test_a_release_without_a_fingerprint_is_never_chosen(
     fleet.put(f"{CARDS}@2", make_release(f"{CARDS}@2", seed=7))
     until(lambda: ranked(northbank, CARD) == ["northbank/loans"])
     routed = said(northbank.post(AUTO, json=CARD))["routed"]
-    assert (
-        routed["refused"]["northbank/cards"] == f"{CARDS}@2 has no fingerprint; materialize model_fingerprints for it"
-    )
+    ours = {model: why for model, why in routed["refused"].items() if model in ("northbank/cards", "northbank/loans")}
+    assert ours == {"northbank/cards": f"{CARDS}@2 has no fingerprint; materialize model_fingerprints for it"}
     fleet.put(f"{CARDS}@1", make_release(f"{CARDS}@1"))
     until(lambda: ranked(northbank, CARD) == ["northbank/cards", "northbank/loans"])
 
