@@ -14,6 +14,7 @@ from governance.custody.bundle import assemble, sign_release
 from governance.custody.keys import TrustedKeys, create_keys, release_key, trusted_keys
 from governance.custody.manifest import MANIFEST, STAGES, BaseDigest, Environment, build_manifest
 from governance.custody.provenance import Run, gate_result, provenance
+from governance.custody.sbom import lock_digest
 from governance.custody.store import ObjectStore
 from governance.tenants import Base, Release
 from governance.trust.live import LivePointer, read_live, write_live
@@ -71,7 +72,7 @@ def install(root: Path, release: Release, signed: Path) -> Path:
 def sign(folder: Path, adapter: Path, release: Release, keys_dir: Path, base_sha256: str) -> str:
     """The release of what lies in `adapter`, signed into the new `folder`; its digest."""
     came_from = {stage: blob_ref(release.tenant, f"{i}" * 64, 100) for i, stage in enumerate(STAGES)}
-    environment = Environment(lock_sha256="c" * 64, git_sha="a" * 40, image_digest=None)
+    environment = Environment(lock_sha256=lock_digest([]), git_sha="a" * 40, image_digest=None)
     manifest = build_manifest(release, adapter, BaseDigest(name=BASE, sha256=base_sha256), came_from, environment)
     assemble(folder, adapter, manifest)
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -79,7 +80,7 @@ def sign(folder: Path, adapter: Path, release: Release, keys_dir: Path, base_sha
     predicates = {
         "gate": gate_result(blob_ref(release.tenant, "e" * 64, 100), "d" * 64, ["f1"]),
         "provenance": provenance(manifest, [], "d" * 64, run),
-        "sbom": {"bomFormat": "CycloneDX"},
+        "sbom": {"bomFormat": "CycloneDX", "components": []},
     }
     return sign_release(folder, manifest, release_key(keys_dir, release.tenant), predicates, trusted_keys(keys_dir))
 

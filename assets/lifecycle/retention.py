@@ -1,7 +1,7 @@
 """Weekly retention: a tenant's unscrubbed bytes go when the days it agreed to are over; the line stays.
 
-Removed are the delivered files and everything of the stages before scrubbing. Each removal leaves a tombstone under
-the digest, so a trace says "expired by retention" where it would else find a broken link.
+Removed are the delivered files and everything of the stages before scrubbing. Each blob leaves a tombstone under
+its digest, so a trace says "expired by retention" where it would else find a broken link.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from assets.ingestion.manifest import landing_bucket
 from governance.audit.acts import Act, RecordAct
 from governance.custody.blobs import CENTRAL_BUCKET, Ref
-from governance.custody.canonical import canonical_json, sha256_document
-from governance.custody.records import pointed, read_record, tombstone_key
+from governance.custody.records import pointed, read_record
 from governance.custody.store import NotFound, ObjectStore
+from governance.custody.tombstones import Tombstone, bury, list_removed
 from governance.tenants import Release
 
 UNSCRUBBED = ("raw_dataset", "normalized_dataset")
@@ -33,7 +33,7 @@ def expire(
 ) -> list[Expired]:
     """Remove what is older than `days`; a blob that a younger release still uses stays.
 
-    Before anything goes, `record` writes into the audit log how much it is and the digest of the whole list.
+    Before anything goes, `record` writes into the audit log how much it is and the digest of the list of blobs.
     """
     oldest = now - timedelta(days=days)
     young: set[str] = set()
@@ -51,23 +51,24 @@ def expire(
     landed = [info for info in store.list(landing_bucket(tenant), "") if info.last_modified < oldest]
     delivered = [Expired(tenant, info.key, "", info.size, (now - info.last_modified).days) for info in landed]
     if expired or delivered:
-        record(_act(tenant, days, expired + delivered))
-    for item in expired:
-        notice = {"sha256": item.sha256, "reason": f"retention of {days} days", "at": now.astimezone(UTC).isoformat()}
-        store.put(CENTRAL_BUCKET, tombstone_key(tenant, item.sha256), canonical_json(notice))
-        store.delete(*old[item.sha256][1].bucket_and_key, every_version=True)
+        removed = list_removed(store, tenant, {item.sha256: item.what for item in expired})
+        record(_act(tenant, days, len(expired + delivered), removed))
+        tombstone = Tombstone(reason=f"retention of {days} days", at=now.astimezone(UTC), removed=removed)
+        for item in expired:
+            bury(store, tenant, item.sha256, tombstone)
+            store.delete(*old[item.sha256][1].bucket_and_key, every_version=True)
     for info in landed:
         store.delete(landing_bucket(tenant), info.key, every_version=True)
     return expired + delivered
 
 
-def _act(tenant: str, days: int, gone: list[Expired]) -> Act:
+def _act(tenant: str, days: int, gone: int, removed: Ref) -> Act:
     return Act(
         what="retention",
         who="retention_report",
-        why=f"{len(gone)} objects older than the {days} days that were agreed",
+        why=f"{gone} objects older than the {days} days that were agreed",
         tenant=tenant,
-        digests={"removed": sha256_document([[item.what, item.sha256] for item in gone])},
+        digests={"removed": removed.sha256},
     )
 
 

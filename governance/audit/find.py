@@ -1,7 +1,7 @@
-"""Entries for people, as they are stored (verify.py proves them), and the proved entry of a live pointer."""
+"""Entries for people, as they are stored (verify.py proves them); the proved entry of a pointer or a removal."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from governance.custody.store import ObjectStore
 from governance.trust.live import LivePointer
 
 AT_ONCE = 64
-NEAR = 64  # entries around a pointer's time; appenders' clocks differ by less than so many acts
+NEAR = 64  # entries around a time; appenders' clocks differ by less than so many acts
 
 
 def newest(store: ObjectStore, size: int, limit: int, model: str | None = None) -> list[dict[str, Any]]:
@@ -46,24 +46,48 @@ def row(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def announced(store: ObjectStore, trusted: TrustedKeys, pointer: LivePointer) -> int:
-    """The index of the entry that announced the pointer, its inclusion proved. Raises AuditRefused.
+    """The index of the entry that announced the pointer, its inclusion proved. Raises AuditRefused."""
+    index = _proved(store, trusted, pointer.at, lambda said: _announces(said, pointer))
+    if index is None:
+        raise AuditRefused(
+            f"no entry of the audit log announces live pointer {pointer.number} of {pointer.model} in "
+            f"{pointer.region}: somebody wrote it without Pedigree; find out who holds the promotion key"
+        )
+    return index
 
-    Entries lie in the order of their time, but for clocks that differ: a search for the pointer's, then a look around.
+
+def removal_announced(store: ObjectStore, trusted: TrustedKeys, tenant: str, removed: str, at: datetime) -> int:
+    """The index of the entry by which retention announced a list (its sha256) of removed blobs. Raises AuditRefused."""
+    expected = ("retention", tenant, {"removed": removed})
+    index = _proved(
+        store, trusted, at, lambda said: expected == tuple(said.get(name) for name in ("what", "tenant", "digests"))
+    )
+    if index is None:
+        raise AuditRefused(
+            f"no entry of the audit log announces the removal of the list {removed} of {tenant}: what is gone did not "
+            "expire, somebody removed it; restore it"
+        )
+    return index
+
+
+def _proved(
+    store: ObjectStore, trusted: TrustedKeys, at: datetime, is_it: Callable[[dict[str, Any]], bool]
+) -> int | None:
+    """The index of such an entry of about that time, its inclusion proved. Raises AuditRefused.
+
+    Entries lie in the order of their time, but for clocks that differ: a search for the time, then a look around.
     """
     checkpoint = read_head(store, log_public(trusted)).checkpoint
     after = bisect_right(
         range(checkpoint.size),
-        pointer.at,
+        at,
         key=lambda index: datetime.fromisoformat(str(read_stored(store, index).said.get("at"))),
     )
     for index in _around(after, checkpoint.size):
-        if _announces(read_stored(store, index).said, pointer):
+        if is_it(read_stored(store, index).said):
             inclusion(store, checkpoint, index)
             return index
-    raise AuditRefused(
-        f"no entry of the audit log announces live pointer {pointer.number} of {pointer.model} in {pointer.region}: "
-        "somebody wrote it without Pedigree; find out who holds the promotion key"
-    )
+    return None
 
 
 def _announces(said: dict[str, Any], pointer: LivePointer) -> bool:

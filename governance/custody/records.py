@@ -34,11 +34,6 @@ def release_key(release: Release, name: str) -> str:
     return f"{release.tenant}/{release.task}/releases/{release.number}/{name}.json"
 
 
-def tombstone_key(tenant: str, sha256: str) -> str:
-    """Where it is said that a blob was removed on purpose, and under which rule."""
-    return f"{tenant}/tombstones/{sha256}.json"
-
-
 def write_record(store: ObjectStore, record: Record) -> Ref:
     """Store the record as a blob of its tenant; its reference is the stage's output."""
     body = canonical_json(record.model_dump(mode="json"))

@@ -62,8 +62,10 @@ def sbom() -> dict[str, Any]:
 
 
 def packages_of(bill: dict[str, Any]) -> list[Package]:
-    """Names and versions that an SBOM lists. Raises KeyError on another document."""
-    return [Package(component["name"], component["version"], "") for component in bill["components"]]
+    """Names and versions that an SBOM lists; of another document, none."""
+    listed = bill.get("components")
+    components = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return [Package(str(each.get("name")), str(each.get("version")), "") for each in components]
 
 
 def _licence(meta: PackageMetadata) -> str:

@@ -12,6 +12,7 @@ from governance.custody.canonical import sha256_bytes, sha256_file
 from governance.custody.keys import KeyRefused, PublicKey, TrustedKeys
 from governance.custody.manifest import ADAPTER_FILES, MANIFEST, ManifestInvalid, ReleaseManifest, parse_manifest
 from governance.custody.provenance import ATTESTATIONS, passed_report
+from governance.custody.sbom import lock_digest, packages_of
 from governance.custody.signature import SIGNATURE, SignatureRefused, signed_files, signer_of
 from governance.custody.statements import Statement, StatementRefused, open_statement
 from governance.tenants import Release
@@ -46,7 +47,7 @@ def verify_release(
         key = _check_files(folder, manifest, digest, keys, hashed or {})
         _check_expectations(manifest, digest, expect_digest, expect_base)
         for name in ATTESTATIONS:
-            attested(name, (folder / ATTESTATION_FILES[name]).read_bytes(), key, manifest.release, digest)
+            attested(name, (folder / ATTESTATION_FILES[name]).read_bytes(), key, manifest, digest)
     except (KeyRefused, ManifestInvalid, SignatureRefused, StatementRefused, ReleaseRefused, OSError) as refused:
         raise ReleaseRefused(
             f"release in {folder} refused: {refused}; stage it again from the central bucket"
@@ -54,20 +55,22 @@ def verify_release(
     return manifest
 
 
-def attested(name: str, envelope: bytes, key: PublicKey, release: str, digest: str) -> Statement:
-    """The attestation `name` (gate, provenance, sbom), if `key` signed it about this release; a gate must have passed.
+def attested(name: str, envelope: bytes, key: PublicKey, manifest: ReleaseManifest, digest: str) -> Statement:
+    """The attestation `name` (gate, provenance, sbom), if `key` signed it about this release.
 
-    Raises StatementRefused naming the file.
+    A gate must have passed, and an SBOM list what is locked in the manifest. Raises StatementRefused naming the file.
     """
     try:
         said = open_statement(envelope, key, ATTESTATIONS[name])
         about = [(subject.name, subject.digest.get("sha256")) for subject in said.subject]
-        if about != [(release, digest)]:
+        if about != [(manifest.release, digest)]:
             raise StatementRefused(
-                f"is about {about[0][0] if about else 'nothing'}, not about {release} {digest[:16]}…"
+                f"is about {about[0][0] if about else 'nothing'}, not about {manifest.release} {digest[:16]}…"
             )
         if name == "gate":
             passed_report(said)
+        if name == "sbom":
+            _check_lock(said, manifest)
     except StatementRefused as refused:
         raise StatementRefused(f"{ATTESTATION_FILES[name]} {refused}") from refused
     return said
@@ -81,6 +84,14 @@ def check_signed(found: dict[str, str], signed: dict[str, str]) -> None:
     faults += [f"{name} is signed but missing" for name in sorted(signed.keys() - found.keys())]
     if faults:
         raise SignatureRefused("; ".join(faults))
+
+
+def _check_lock(bill: Statement, manifest: ReleaseManifest) -> None:
+    lock = manifest.environment.lock_sha256
+    if (listed := lock_digest(packages_of(bill.predicate))) != lock:
+        raise StatementRefused(
+            f"lists other packages ({listed[:16]}…) than those that {manifest.release} was built with ({lock[:16]}…)"
+        )
 
 
 def _only_release_files(folder: Path) -> None:

@@ -5,21 +5,25 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assets.lifecycle.retention import expire
 from governance.audit.acts import publishing
 from governance.audit.log import append
-from governance.custody.blobs import CENTRAL_BUCKET, Ref, put_bytes
+from governance.custody.blobs import CENTRAL_BUCKET, Ref, put_bytes, read_blob
 from governance.custody.bundle import assemble, sign_release
 from governance.custody.canonical import canonical_json
 from governance.custody.keys import TrustedKeys, create_keys, release_key, trusted_keys
 from governance.custody.manifest import STAGES
-from governance.custody.records import Record, point, publish, read_record, tombstone_key, write_record
+from governance.custody.records import Record, point, publish, read_record, write_record
 from governance.custody.records import release_key as record_key
 from governance.custody.store import ObjectStore
+from governance.custody.tombstones import Tombstone, bury, list_removed, tombstone_key
 from governance.gate.report import judged
 from governance.tenants import Release
 from governance.trace import TraceNode, render, trace
@@ -295,13 +299,38 @@ def test_an_exchanged_bundle_is_not_the_release_that_was_promoted(line: Line) ->
     assert "notes.txt" in line.broken()["signature"]
 
 
-def test_what_retention_removed_is_said_and_breaks_nothing(line: Line) -> None:
+def test_a_blob_is_not_taken_for_expired_because_a_tombstone_says_so(line: Line, keys_dir: Path) -> None:
     key = line.blob("raw_dataset", "2026-03-01/tickets.jsonl")
+    sha256, bucket = Path(key).name, "northbank"
     line.store.delete(CENTRAL_BUCKET, key, every_version=True)
-    line.store.put(CENTRAL_BUCKET, tombstone_key("northbank", Path(key).name), canonical_json({"reason": "retention"}))
-    node = line.trace()
-    assert node.whole
+    assert "does not exist" in line.broken()["raw_dataset"]
+    line.store.put(CENTRAL_BUCKET, tombstone_key(bucket, sha256), canonical_json({"reason": "retention"}))
+    assert "raw_dataset" in line.broken()
+    other = Tombstone(
+        reason="retention", at=datetime.now(UTC), removed=list_removed(line.store, bucket, {"9" * 64: "x"})
+    )
+    bury(line.store, bucket, sha256, other)
+    assert "a list that does not name it" in line.broken()["raw_dataset"]
+    forged = other.model_copy(update={"removed": list_removed(line.store, bucket, {sha256: "tickets"})})
+    bury(line.store, bucket, sha256, forged)
+    assert "did not expire, somebody removed it" in line.broken()["raw_dataset"]
+
+
+def test_retention_takes_nothing_by_which_a_live_version_answers_or_is_proved(line: Line, keys_dir: Path) -> None:
+    raw = line.blob("raw_dataset", "2026-03-01/tickets.jsonl")
+    for stage in STAGES[:2]:
+        point(line.store, line.release, stage, line.refs[stage])
+    line.store.ensure_bucket("landing-northbank")
+    years_later = datetime.now(UTC) + timedelta(days=4000)
+    record = partial(append, line.store, keys_dir)
+    gone = expire(line.store, "northbank", [line.release.task], 30, years_later, record)
+    assert Path(raw).name in {each.sha256 for each in gone}
+    node = line.trace({"model_version": str(line.release), "release_digest": line.digest})
+    assert node.whole, [*node.broken()]
     assert "expired by retention: 2026-03-01/tickets.jsonl" in json.dumps(node.to_json())
+    for stage in ("lora_adapter", "validation_report", "signed_artifact"):
+        for ref in read_record(line.store, line.refs[stage]).files.values():
+            assert read_blob(line.store, ref)
 
 
 def test_the_line_needs_nothing_but_the_store(whole_line: Line) -> None:

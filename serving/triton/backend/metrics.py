@@ -7,6 +7,7 @@ from typing import Any
 import triton_python_backend_utils as pb
 
 from serving.engine import Batch, Engine
+from serving.triton.backend.labels import bounded
 
 MOST_MODELS = 1000  # more share the label `other`
 SECONDS = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0]
@@ -21,7 +22,7 @@ class Metrics:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._lock = engine, threading.Lock()
-        self._models: set[str] = set()
+        self._label = bounded(MOST_MODELS)
         self._requests = _family("pedigree_requests", "Requests by model and outcome", "COUNTER")
         self._seconds = _family("pedigree_request_seconds", "From arrival to answer, by model", "HISTOGRAM", SECONDS)
         self._rows = _family("pedigree_batch_rows", "Rows of a batch", "HISTOGRAM", ROWS)
@@ -60,12 +61,6 @@ class Metrics:
         """`outcome`: agreed, differed or failed."""
         with self._lock:
             self._mirrored(model=self._label(model), outcome=outcome).increment(1)
-
-    def _label(self, model: str) -> str:
-        if model not in self._models and len(self._models) >= MOST_MODELS:
-            return "other"
-        self._models.add(model)
-        return model
 
 
 def _family(name: str, description: str, kind: str, buckets: Sequence[float] | None = None) -> Callable[..., Any]:

@@ -9,9 +9,10 @@ import pytest
 from assets.lifecycle.collect import clear_work, collect
 from assets.lifecycle.retention import expire
 from governance.audit.acts import Act
-from governance.custody.blobs import CENTRAL_BUCKET, DigestMismatch, Ref, put_bytes, read_blob
-from governance.custody.records import Record, point, publish, read_record, tombstone_key
+from governance.custody.blobs import DigestMismatch, Ref, put_bytes, read_blob
+from governance.custody.records import Record, point, publish, read_record
 from governance.custody.store import ObjectStore
+from governance.custody.tombstones import tombstone_of
 from governance.tenants import Release
 
 NOW = timedelta(seconds=-1)
@@ -109,7 +110,9 @@ def test_retention_removes_unscrubbed_bytes_and_says_so(
     for stage in ("raw", "normalized"):
         (file,) = read_record(store, line[stage]).files.values()
         assert store.stat(*file.bucket_and_key) is None
-        assert b"retention of 30 days" in store.read(CENTRAL_BUCKET, tombstone_key(tenant, file.sha256))
+        tombstone = tombstone_of(store, tenant, file.sha256)
+        assert tombstone and tombstone.reason == "retention of 30 days"
+        assert act.digests == {"removed": tombstone.removed.sha256}
     (kept,) = read_record(store, line["scrubbed"]).files.values()
     assert read_blob(store, kept)
     assert not list(store.list(f"landing-{tenant}", ""))

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from governance.custody.blobs import CENTRAL_BUCKET
 from governance.custody.canonical import sha256_bytes, sha256_file
-from governance.custody.keys import TrustedKeys
+from governance.custody.keys import TrustedKeys, release_key
+from governance.custody.provenance import ATTESTATIONS
+from governance.custody.statements import sign_statement, statement
 from governance.custody.store import ObjectStore
 from governance.tenants import Release
 from governance.trust.live import write_live
@@ -61,6 +64,16 @@ def test_the_script_refuses_what_was_tampered_with(make_release: Callable[..., P
         told = ask(harmed)
         assert told.returncode != 0
         assert sentence in told.stderr
+
+
+def test_the_script_refuses_an_sbom_of_another_environment(
+    make_release: Callable[..., Path], ask: Callable, keys_dir: Path, packages: dict[str, Any]
+) -> None:
+    folder = make_release()
+    bill = packages["sbom"] | {"components": packages["sbom"]["components"][1:]}
+    said = statement("northbank.support-intents@1", sha256_file(folder / "release.json"), ATTESTATIONS["sbom"], bill)
+    (folder / "attestations" / "sbom.json").write_bytes(sign_statement(said, release_key(keys_dir, "northbank")))
+    assert "sbom.json lists other packages" in ask(folder).stderr
 
 
 def test_the_command_on_the_page_is_the_one_that_works(

@@ -237,6 +237,27 @@ def test_a_gate_that_did_not_pass_is_refused_even_when_signed(
         verify_release(folder, trusted)
 
 
+@pytest.mark.parametrize("harm", ["another version", "a dependency missing", "one more", "no list"])
+def test_an_sbom_of_another_environment_is_refused_even_when_signed(
+    make_release: MakeRelease, trusted: TrustedKeys, keys_dir: Path, packages: dict[str, Any], harm: str
+) -> None:
+    folder = make_release()
+    listed = [dict(component) for component in packages["sbom"]["components"]]
+    if harm == "another version":
+        listed[3]["version"] = "0.0.1"
+    bills = {
+        "a dependency missing": listed[1:],
+        "one more": [*listed, {"name": "left-pad", "version": "1"}],
+        "no list": 7,
+    }
+    bill = packages["sbom"] | {"components": bills.get(harm, listed)}
+    digest = sha256_file(folder / "release.json")
+    forged = statement("northbank.support-intents@1", digest, "https://cyclonedx.org/bom", bill)
+    (folder / "attestations" / "sbom.json").write_bytes(sign_statement(forged, release_key(keys_dir, "northbank")))
+    with pytest.raises(ReleaseRefused, match=r"sbom\.json lists other packages"):
+        verify_release(folder, trusted)
+
+
 def test_signed_files_that_the_manifest_does_not_list_are_refused(
     make_release: MakeRelease, keys_dir: Path, trusted: TrustedKeys
 ) -> None:
