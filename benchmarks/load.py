@@ -24,6 +24,7 @@ from serving.worker.region import Region
 CLIENTS = (1_500, 5_000, 10_000)
 IN_FLIGHT = (1, 64)
 TARGET_MS = 700
+ROOMY = {"WORKER_IN_FLIGHT": "20000", "WORKER_WAITING": "20000"}
 Ask = Callable[[str], Awaitable[dict[str, float]]]
 
 
@@ -54,7 +55,7 @@ def main() -> None:
 def measure_held(folder: Path, clients: int) -> list[dict[str, Any]]:
     """So many clients at once, each with a connection of its own and one request: the queue's way, then the old one."""
     rows = []
-    with running(folder, workers=2, model=False, WORKER_IN_FLIGHT="20000", WORKER_WAITING="20000") as path:
+    with running(folder, workers=2, model=False, settings=ROOMY) as path:
         before = memory(path)
         said = asyncio.run(all_at_once(path.url, path.token, clients))
         rows.append(row("queue", clients, *said) | {"gateway_mb": memory(path), "idle_mb": before})
@@ -175,7 +176,7 @@ def latencies(times: list[float]) -> dict[str, float]:
 
 def memory(path: RequestPath) -> float:
     """The gateway's resident memory now (MB)."""
-    gateway: psutil.Process = path.processes["gateway"]
+    gateway: psutil.Process = path.processes["gateway 1"]
     return float(gateway.memory_info().rss) / 1e6
 
 

@@ -6,13 +6,13 @@ model; `old-gateway`, which awaits an HTTP backend through a default client; `ol
 
 import asyncio
 import os
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -24,16 +24,18 @@ from benchmarks import releases
 from governance.custody.keys import trusted_keys
 from governance.tenants import Release
 from orchestration import stack
-from orchestration.settings import load_settings
+from orchestration.settings import Settings, load_settings
 from orchestration.stack import kafka, redis
 from orchestration.stack.ports import choose
 from orchestration.stack.supervisor import read_ledger
 from serving.gateway import issue
+from serving.messages import Tier
 from serving.worker.region import Said
 
 WAIT = 0.7
 REGION = "mumbai"
-TENANT = "northbank"
+TENANTS = ("northbank", "stclare", "loomworks")
+TENANT = TENANTS[0]
 MODEL = f"{TENANT}/task-0"
 BODY = {"input": "I lost my card on the train this morning and somebody has tried to withdraw cash with it"}
 NO_LIMITS = {
@@ -46,55 +48,92 @@ NO_LIMITS = {
 
 @dataclass
 class RequestPath:
-    """A running request path: the gateway's address, the region's, a token, and its processes by name."""
+    """A running request path. processes: by name; environment: of each gateway and worker."""
 
-    url: str
-    grpc: str
-    token: str
+    folder: Path
+    local: Settings
+    model: bool
+    environment: dict[str, str]
     processes: dict[str, psutil.Process] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The first gateway's address."""
+        return self.urls["gateway 1"]
+
+    @property
+    def grpc(self) -> str:
+        """The region's host:port."""
+        return self.environment["WORKER_TRITON_GRPC"]
+
+    @property
+    def token(self) -> str:
+        return self.token_of(TENANT, "enterprise")
+
+    def token_of(self, tenant: str, tier: Tier) -> str:
+        return issued(self.folder, tenant, tier)
+
+    def start(self, name: str) -> None:
+        """`gateway N` or `worker N`, or a part of the stack; returns when it is ready. The killed starts again."""
+        kind = name.split()[0]
+        if kind not in ("gateway", "worker"):
+            stack.start(self.local, [name])
+            self.processes[name] = psutil.Process(read_ledger(self.local.state_dir)[name].pid)
+            return
+        port = int(self.urls[name].rpartition(":")[2]) if name in self.urls else choose({"http": None})["http"]
+        waits = kind == "worker" and not self.model
+        role = ["benchmarks.request_path", "worker", str(port)] if waits else [f"serving.{kind}"]
+        child = _spawn(self.folder, role, self.environment | {f"{kind.upper()}_PORT": str(port)})
+        self.urls[name] = f"http://127.0.0.1:{port}"
+        self.processes[name] = child
+        _wait(f"{self.urls[name]}/readyz")
+
+
+@cache
+def issued(folder: Path, tenant: str, tier: Tier) -> str:
+    """A token of a tenant, made once."""
+    return issue.token(folder, tenant, tier, "pedigree-local", "pedigree")
 
 
 @contextmanager
-def running(folder: Path, workers: int, model: bool, **settings: str) -> Iterator[RequestPath]:
-    """Broker, Redis, one gateway, and workers; with `model` a region answers, else they wait."""
+def running(
+    folder: Path, workers: int, model: bool, gateways: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[RequestPath]:
+    """Broker, Redis, gateways, and workers; with `model` a region answers, else they wait. settings: their own."""
     local = load_settings(state_dir=folder / "stack")
-    stack.start(local, ["kafka", "redis", *([f"triton-{REGION}"] if model else [])])
-    ledger, children = read_ledger(local.state_dir), list[subprocess.Popen[bytes]]()
+    parts = ["kafka", "redis", *([f"triton-{REGION}"] if model else [])]
+    stack.start(local, parts)
+    path = RequestPath(folder, local, model, _environment(folder, local, model) | dict(settings or {}))
+    path.processes |= {name: psutil.Process(entry.pid) for name, entry in read_ledger(local.state_dir).items()}
     issue.create_issuer(folder)
-    environment = {
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.address(ledger["kafka"].ports),
-        "REDIS_URL": redis.address(ledger["redis"].ports),
-        "GATEWAY_JWKS_FILE": str(folder / "jwks.json"),
-        "WORKER_KEPT_ANSWERS": "0",
-        **NO_LIMITS,
-    } | settings
-    ports = ledger[f"triton-{REGION}"].ports if model else {"grpc": 9, "http": 9}
-    environment["WORKER_TRITON_GRPC"] = f"127.0.0.1:{ports['grpc']}"
-    environment["GATEWAY_TRITON"] = f"http://127.0.0.1:{ports['http']}"
-    path = RequestPath(
-        "", environment["WORKER_TRITON_GRPC"], issue.token(folder, TENANT, "enterprise", "pedigree-local", "pedigree")
-    )
     try:
-        for number in range(workers):
-            port = choose({"http": None})["http"]
-            role = ["serving.worker"] if model else ["benchmarks.request_path", "worker", str(port)]
-            children.append(_spawn(folder, role, environment | {"WORKER_PORT": str(port)}))
-            _wait(f"http://127.0.0.1:{port}/readyz")
-            path.processes[f"worker {number + 1}"] = psutil.Process(children[-1].pid)
-        port = choose({"http": None})["http"]
-        children.append(_spawn(folder, ["serving.gateway"], environment | {"GATEWAY_PORT": str(port)}))
-        path.url = f"http://127.0.0.1:{port}"
-        _wait(f"{path.url}/readyz")
-        path.processes["gateway"] = psutil.Process(children[-1].pid)
-        path.processes |= {name: psutil.Process(ledger[name].pid) for name in ("kafka", "redis")}
+        for kind, number in (("worker", workers), ("gateway", gateways)):
+            for index in range(number):
+                path.start(f"{kind} {index + 1}")
         if model:
             region_root = local.region_root(REGION)  # it trusts what its replica brought; nobody replicates here
             copytree(trusted_keys(local.keys_dir).folder, region_root / "trusted", dirs_exist_ok=True)
-            releases.put(region_root, local.keys_dir, Release.parse(f"{MODEL.replace('/', '.')}@1"), 1)
+            for seed, tenant in enumerate(TENANTS):
+                releases.put(region_root, local.keys_dir, Release.parse(f"{tenant}.task-0@1"), seed)
         yield path
     finally:
-        _end(children)
+        _end([path.processes[name] for name in path.urls])
         stack.stop(local)
+
+
+def _environment(folder: Path, local: Settings, model: bool) -> dict[str, str]:
+    ledger = read_ledger(local.state_dir)
+    ports = ledger[f"triton-{REGION}"].ports if model else {"grpc": 9, "http": 9}
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.address(ledger["kafka"].ports),
+        "REDIS_URL": redis.address(ledger["redis"].ports),
+        "GATEWAY_JWKS_FILE": str(folder / "jwks.json"),
+        "GATEWAY_TRITON": f"http://127.0.0.1:{ports['http']}",
+        "WORKER_TRITON_GRPC": f"127.0.0.1:{ports['grpc']}",
+        "WORKER_KEPT_ANSWERS": "0",
+        **NO_LIMITS,
+    }
 
 
 @contextmanager
@@ -102,7 +141,7 @@ def old_way(folder: Path) -> Iterator[str]:
     """A gateway that awaits an HTTP backend through a default client pool; its address."""
     backend, gateway = choose({"backend": None, "gateway": None}).values()
     environment = {"OLD_BACKEND": f"http://127.0.0.1:{backend}"}
-    children = [
+    children: list[psutil.Process] = [
         _spawn(folder, ["benchmarks.request_path", role, str(port)], environment)
         for role, port in (("old-backend", backend), ("old-gateway", gateway))
     ]
@@ -114,10 +153,10 @@ def old_way(folder: Path) -> Iterator[str]:
         _end(children)
 
 
-def _spawn(folder: Path, role: Sequence[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+def _spawn(folder: Path, role: Sequence[str], environment: dict[str, str]) -> psutil.Popen:
     env = os.environ | {f"PEDIGREE_{name}": value for name, value in environment.items()}
     with (folder / f"{role[0]}-{time.monotonic_ns()}.log").open("wb") as log:
-        return subprocess.Popen([sys.executable, "-m", *role], env=env, stdout=log, stderr=log)
+        return psutil.Popen([sys.executable, "-m", *role], env=env, stdout=log, stderr=log)
 
 
 def _wait(url: str) -> None:
@@ -132,14 +171,12 @@ def _wait(url: str) -> None:
             time.sleep(0.1)
 
 
-def _end(children: Sequence["subprocess.Popen[bytes]"]) -> None:
+def _end(children: Sequence[psutil.Process]) -> None:
     for child in children:
-        child.terminate()
-    for child in children:
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            child.kill()
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    for left in psutil.wait_procs(children, 20)[1]:
+        left.kill()
 
 
 class Wait:

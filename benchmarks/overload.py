@@ -1,0 +1,183 @@
+"""Three times as much as can be answered, for two minutes: who is answered in time, who is told to come back, and when.
+
+Real broker, Redis, gateway, worker and Triton. Requests come at their rate whatever becomes of them (an open loop). An
+enterprise tenant asks for half of what can be answered, a free one for the rest; after it, one enterprise tenant asks
+for all of it beside a quiet one. The generator shares the machine with what it asks, here as in the baseline.
+"""
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from benchmarks.load import bearer, closed_loop, latencies, memory, patient
+from benchmarks.report import arguments, publish
+from benchmarks.request_path import BODY, RequestPath, running
+from serving.messages import Tier
+
+TIMES = 3.0  # what can be answered
+QUIET_RATE = 5.0  # requests a second
+TARGETS = {"GATEWAY_TARGET": '{"enterprise": 0.7, "free": 1.0}', "GATEWAY_DEADLINE": "5"}
+SETTLING = 4.0  # seconds in which the gateway learns how much it can hold; they are not judged
+USUAL = 5  # so many answers in a row as fast as before, and it has recovered
+NUMBER = count()
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests a second of one tenant."""
+
+    tenant: str
+    tier: Tier
+    rate: float
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What became of a request; seconds: until its reply; at: seconds since the phase began."""
+
+    load: Load
+    at: float
+    status: int
+    seconds: float
+    retry_after: float
+
+
+def main() -> None:
+    args = arguments(__doc__ or "")
+    seconds = 10.0 if args.quick else 120.0
+    with tempfile.TemporaryDirectory() as name, running(Path(name) / "path", 1, True, settings=TARGETS) as path:
+        rows, measures = asyncio.run(measure(path, seconds))
+    publish("overload", args, measures, rows)
+
+
+async def measure(path: RequestPath, seconds: float) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=patient()) as session:
+        capacity = await answered_a_second(session, path, 2.0 if seconds < 60 else 8.0)
+        steady = Load("northbank", "enterprise", capacity / 2)
+        greedy = Load("stclare", "free", (TIMES - 0.5) * capacity)
+        quiet, noisy = Load("loomworks", "enterprise", QUIET_RATE), Load("stclare", "enterprise", TIMES * capacity)
+        alone = await phase(session, path, [quiet], seconds / 4)
+        before = memory(path)
+        over = await phase(session, path, [steady, greedy], seconds, returning=0.05)
+        after = memory(path)
+        recovered = await seconds_to_recover(session, path, quiet, p95(alone, quiet) * 1.25)
+        beside = await phase(session, path, [quiet, noisy], seconds / 4)
+    phases = {"quiet": alone, "overload": over, "noisy neighbour": beside}
+    rows = [row(name, load, replies) for name, replies in phases.items() for load in {each.load for each in replies}]
+    shed = [reply for reply in over if reply.status == 429]
+    told = [reply for reply in over if reply.retry_after < 0]
+    return rows, {
+        "capacity_req_s": capacity,
+        "overload_p95_ms_enterprise": p95(over, steady),
+        "overload_p95_ms_free": p95(over, greedy),
+        "overload_errors": float(sum(reply.status not in (200, 429) for reply in over)),
+        "overload_shed": len(shed) / len(over),
+        "overload_shed_enterprise": sum(r.load == steady for r in shed) / max(1, sum(r.load == steady for r in over)),
+        "let_in_after_retry_after": sum(reply.status == 200 for reply in told) / max(1, len(told)),
+        "gateway_mb_grown": after - before,
+        "recovery_s": recovered,
+        "noisy_p95_ratio": p95(beside, quiet) / p95(alone, quiet),
+    }
+
+
+async def answered_a_second(session: aiohttp.ClientSession, path: RequestPath, seconds: float) -> float:
+    """By 64 clients that ask again as soon as they are answered."""
+    while (await ask(session, path, Load("northbank", "enterprise", 0), 0)).status != 200:
+        await asyncio.sleep(0.1)  # until the model is mounted
+
+    async def once(_: str) -> dict[str, float]:
+        await ask(session, path, Load("northbank", "enterprise", 0), 0)
+        return {}
+
+    times, wall = list[float](), [0.0]
+    await closed_loop(once, 64, 1.0, NUMBER, [], [0.0], [])
+    await closed_loop(once, 64, seconds, NUMBER, times, wall, [])
+    return len(times) / wall[0]
+
+
+async def phase(
+    session: aiohttp.ClientSession, path: RequestPath, loads: Sequence[Load], seconds: float, returning: float = 0
+) -> list[Reply]:
+    """All replies after the first seconds. A share `returning` of the refused comes back when it was told to.
+
+    Such a second reply has a negative `retry_after`.
+    """
+    began, drawn = time.perf_counter(), random.Random(1)
+    replies, tasks = list[Reply](), list[asyncio.Task[None]]()
+
+    async def one(load: Load) -> None:
+        reply = await ask(session, path, load, began)
+        replies.append(reply)
+        if reply.status == 429 and drawn.random() < returning:
+            await asyncio.sleep(reply.retry_after)
+            again = await ask(session, path, load, began)
+            replies.append(Reply(load, again.at, again.status, again.seconds, -1))
+
+    async def arrivals(load: Load) -> None:
+        due = began
+        while (due := due + drawn.expovariate(load.rate)) < began + seconds:
+            await asyncio.sleep(max(0, due - time.perf_counter()))
+            tasks.append(asyncio.create_task(one(load)))
+
+    await asyncio.gather(*map(arrivals, loads))
+    await asyncio.gather(*tasks)
+    return [reply for reply in replies if reply.at > min(SETTLING, seconds / 3)]
+
+
+async def ask(session: aiohttp.ClientSession, path: RequestPath, load: Load, began: float) -> Reply:
+    """status: 0 where there was none."""
+    start = time.perf_counter()
+    url = f"{path.url}/v1/models/{load.tenant}/task-0/infer"
+    headers, body = bearer(path.token_of(load.tenant, load.tier)), {"input": f"{BODY['input']}, number {next(NUMBER)}"}
+    status, retry_after = 0, 0.0
+    try:
+        async with session.post(url, json=body, headers=headers) as reply:
+            await reply.read()
+            status, retry_after = reply.status, float(reply.headers.get("Retry-After", 0))
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        pass
+    return Reply(load, start - began, status, time.perf_counter() - start, retry_after)
+
+
+async def seconds_to_recover(session: aiohttp.ClientSession, path: RequestPath, load: Load, usual_ms: float) -> float:
+    """Until so many requests in a row are answered as fast as that."""
+    began, fast = time.perf_counter(), 0
+    while fast < USUAL:
+        reply = await ask(session, path, load, began)
+        fast = fast + 1 if reply.status == 200 and reply.seconds * 1000 < usual_ms else 0
+        await asyncio.sleep(0.05)
+    return time.perf_counter() - began
+
+
+def p95(replies: Sequence[Reply], load: Load) -> float:
+    """Of the answered requests of the load, milliseconds."""
+    times = [reply.seconds for reply in replies if reply.load == load and reply.status == 200]
+    return latencies(times)["p95_ms"] if times else float("nan")
+
+
+def row(name: str, load: Load, replies: Sequence[Reply]) -> dict[str, Any]:
+    mine = [reply for reply in replies if reply.load == load]
+    times = [reply.seconds for reply in mine if reply.status == 200]
+    return {
+        "phase": name,
+        "tenant": load.tenant,
+        "tier": load.tier,
+        "asked_a_second": load.rate,
+        "answered": len(times),
+        "told to come back": sum(reply.status == 429 for reply in mine),
+        "errors": sum(reply.status not in (200, 429) for reply in mine),
+        **(latencies(times) if times else {}),
+    }
+
+
+if __name__ == "__main__":
+    main()
