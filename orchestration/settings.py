@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     triton: dict[str, str] = Field({}, description="region → http://host:port")
     replicas: dict[str, str] = Field({}, description="region → http://host:port of its replica")
     replication_seconds: float = Field(5.0, gt=0, description="between two looks of a replica; a promotion wakes it")
+    replication_bandwidth: float | None = Field(None, gt=0, description="bytes a second for a replica; None: no limit")
+    replication_disk_reserve: int = Field(256 << 20, ge=0, description="bytes that a replica leaves free on its disk")
     switch: Switch = Field(Switch(), description="how a region goes over to a new version")
     environment: Literal["local", "production"] = "local"
     executor: Literal["in_process", "k8s"] = "in_process"

@@ -36,6 +36,8 @@ def part(settings: Settings, region: str, ports: Mapping[str, int], triton: str)
         *("--key", str(settings.keys_dir / f"{region}{REGION}.pem")),
         *("--port", str(ports["http"])),
         *("--interval", str(settings.replication_seconds)),
+        *("--disk-reserve", str(settings.replication_disk_reserve)),
+        *(["--bytes-per-second", str(settings.replication_bandwidth)] if settings.replication_bandwidth else []),
         *("--switch", settings.switch.model_dump_json()),
     ]
     return Part(

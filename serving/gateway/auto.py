@@ -6,6 +6,7 @@ Prompts become vectors through the workers, as every answer is made; ranking is 
 import asyncio
 import time
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import structlog
@@ -28,6 +29,7 @@ from serving.router import (
     UnknownPolicy,
     pick,
     prompt_head,
+    ranked_labels,
     route,
 )
 
@@ -77,9 +79,20 @@ class Picked(Routed):
     failed: dict[str, str]
 
 
-class AutoAnswer(InferAnswer):
-    """As of any model, and why of this one."""
+class RankedLabel(BaseModel):
+    """A label at its place; `before` is its place by score alone, `reason` why it stands here."""
 
+    model_config = ConfigDict(from_attributes=True)
+    label: str = Field(validation_alias="name")
+    score: float
+    before: int
+    reason: str = Field(examples=["by score"])
+
+
+class AutoAnswer(InferAnswer):
+    """As of any model; its labels in the order in which to show them; and why of this model."""
+
+    ranked: list[RankedLabel]
     routed: Picked
 
 
@@ -112,7 +125,16 @@ async def infer(tenant: Slug, body: RouteBody, gateway: TheGateway, caller: TheC
     log.info("routed", tenant=tenant, model=model, digest=replies[model].digest, policy=choice.policy, reason=reason)
     why = {"reason": reason, "failed": {name: problem.detail for name, problem in failed.items()}}
     routed = Routed.model_validate(choice).model_dump() | why
-    return as_json(orjson.dumps(answers[model] | {"routed": routed}), replies[model])
+    ranked = _in_order(answers[model]["results"][0]["scores"], model, replies[model].digest, declared)
+    return as_json(orjson.dumps(answers[model] | {"ranked": ranked, "routed": routed}), replies[model])
+
+
+def _in_order(scores: dict[str, float], model: str, digest: str, declared: Declaration) -> list[dict[str, Any]]:
+    """The labels through the model's fairness filter, whose record goes into the log."""
+    placed, audit = ranked_labels(scores, model, digest, declared)
+    if audit:
+        log.info("bias audit", model=model, **audit.model_dump(mode="json"))
+    return [RankedLabel.model_validate(each).model_dump() for each in placed]
 
 
 async def _choose(gateway: Gateway, caller: Caller, body: RouteBody, declared: Declaration, terms: Terms) -> Choice:
@@ -133,7 +155,9 @@ async def _choose(gateway: Gateway, caller: Caller, body: RouteBody, declared: D
 async def _live(gateway: Gateway, tenant: str) -> list[LiveModel]:
     """The tenant's models as the region tells them now, each with its release's fingerprint. Raises Problem 503."""
     live, here = await gateway.live.models(tenant), frozenset({gateway.settings.region})
-    found = await asyncio.gather(*(gateway.fingerprints.of(**release) for release in live.values()))
+    found = await asyncio.gather(
+        *(gateway.fingerprints.of(model["release"], model["digest"]) for model in live.values())
+    )
     return [
         LiveModel(name.replace(".", "/", 1), release["release"], release["digest"], here, fingerprint)
         for (name, release), fingerprint in zip(live.items(), found, strict=True)

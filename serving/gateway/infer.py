@@ -113,7 +113,7 @@ async def embeddings(body: EmbeddingsBody, gateway: TheGateway, caller: TheCalle
 
 @router.get("/models")
 async def models(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
-    """The caller's models that answer in this region, each with its release and digest."""
+    """The caller's models that answer in this region, each with its release, its digest, and since when."""
     require(caller, "models")
     live = await gateway.live.models(caller.tenant)
     return {

@@ -20,10 +20,10 @@ class Live:
         self._asking = asyncio.Lock()
 
     async def models(self, tenant: str) -> dict[str, dict[str, Any]]:
-        """tenant.task → {release, digest} of every model of the tenant that answers. Raises Problem 503."""
+        """tenant.task → {release, digest, since} of every model of the tenant that answers. Raises Problem 503."""
         said = await self._status()
         return {
-            name: {"release": model["release"], "digest": model["digest"]}
+            name: {what: model.get(what) for what in ("release", "digest", "since")}
             for name, model in said["models"].items()
             if name.startswith(f"{tenant}.") and model["digest"]
         }

@@ -15,6 +15,12 @@ function row(...cells) {
   return made;
 }
 
+function age(since) {
+  const minutes = Math.max(0, Date.now() - new Date(since)) / 60000;
+  const [count, unit] = minutes < 60 ? [minutes, "min"] : minutes < 2880 ? [minutes / 60, "h"] : [minutes / 1440, "days"];
+  return `${Math.floor(count)} ${unit}`;
+}
+
 async function call(path, body) {
   const reply = await fetch(path, {
     method: body ? "POST" : "GET",
@@ -47,12 +53,14 @@ async function list() {
   try {
     const said = await call("v1/models");
     at("region").textContent = said.region;
-    table.replaceChildren(row(...["model", "release", "digest"].map((name) => element("th", name))));
-    for (const { model, release, digest } of said.models) {
+    table.replaceChildren(row(...["model", "release", "digest", "age"].map((name) => element("th", name))));
+    for (const { model, release, digest, since } of said.models) {
       const short = element("td");
       short.append(element("code", `${digest.slice(0, 16)}…`));
       short.title = digest;
-      table.append(row(element("td", model), element("td", release), short));
+      const old = element("td", age(since));
+      old.title = since;
+      table.append(row(element("td", model), element("td", release), short, old));
     }
     const chosen = at("model").value;
     at("model").replaceChildren(...said.models.map(({ model }) => element("option", model)));

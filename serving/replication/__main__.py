@@ -108,7 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", required=True, type=int, help="of health, metrics and wake-up")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks")
     parser.add_argument("--disk-reserve", type=int, default=256 << 20, help="bytes that stay free")
-    parser.add_argument("--bytes-per-second", type=float, help="how fast it may fetch a file")
+    parser.add_argument("--bytes-per-second", type=float, help="how fast it may fetch")
     parser.add_argument(
         "--switch", type=Switch.model_validate_json, default=Switch(), help="how it goes over to a new version, as JSON"
     )

@@ -19,7 +19,7 @@ STALE_SECONDS = 7 * 86400.0
 Count = Callable[[int], None]
 
 
-def fetch(store: ObjectStore, ref: Ref, downloads: Path, count: Count, bytes_per_second: float | None = None) -> Path:
+def fetch(store: ObjectStore, ref: Ref, downloads: Path, count: Count) -> Path:
     """The blob as a file of `downloads`, verified. `count` hears of bytes that came. Raises DigestMismatch, NotFound.
 
     A kill leaves a part; a CRC a range tells which of it is as it came, so no torn page is taken up.
@@ -27,7 +27,7 @@ def fetch(store: ObjectStore, ref: Ref, downloads: Path, count: Count, bytes_per
     downloads.mkdir(parents=True, exist_ok=True)
     partial, ranges = downloads / f"{ref.sha256}.partial", downloads / f"{ref.sha256}.ranges"
     try:
-        _complete(store, ref, partial, ranges, _paced(count, bytes_per_second))
+        _complete(store, ref, partial, ranges, count)
         if (found := sha256_file(partial)) != ref.sha256:
             raise DigestMismatch(
                 f"{ref.uri} was altered: its sha256 is {found[:16]}…, signed is {ref.sha256[:16]}…; restore the "
@@ -42,6 +42,23 @@ def fetch(store: ObjectStore, ref: Ref, downloads: Path, count: Count, bytes_per
     partial.rename(whole)
     ranges.unlink(missing_ok=True)
     return whole
+
+
+def pacer(bytes_per_second: float | None) -> Count:
+    """A function that all downloads tell what came; it keeps them waiting where that is more than may come."""
+    if bytes_per_second is None:
+        return lambda size: None
+    lock, due = threading.Lock(), 0.0
+
+    def pace(size: int) -> None:
+        nonlocal due
+        with lock:
+            now = time.monotonic()
+            due = max(now, due) + size / bytes_per_second
+            wait = due - now
+        time.sleep(wait)
+
+    return pace
 
 
 def clear_stale(downloads: Path) -> None:
@@ -94,18 +111,3 @@ def _as_it_came(descriptor: int, ranges: Path) -> Iterator[int]:
 
 def _line(start: int, body: bytes) -> str:
     return f"{start} {zlib.crc32(body):08x}\n"
-
-
-def _paced(count: Count, bytes_per_second: float | None) -> Count:
-    """`count`, that waits where more came than may."""
-    if bytes_per_second is None:
-        return count
-    began, came = time.monotonic(), 0
-
-    def paced(size: int) -> None:
-        nonlocal came
-        came += size
-        count(size)
-        time.sleep(max(0.0, came / bytes_per_second - (time.monotonic() - began)))
-
-    return paced

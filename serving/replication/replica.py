@@ -23,7 +23,7 @@ from governance.trust.errors import TrustRefused
 from governance.trust.live import LivePointer, live_models, live_pointer
 from governance.trust.releases import Vouched, read_release
 from governance.trust.roles import live_path
-from serving.replication.fetch import clear_stale, fetch
+from serving.replication.fetch import clear_stale, fetch, pacer
 from serving.replication.metrics import Metrics
 from serving.replication.probe import ProbeFailed, probe
 from serving.replication.statement import RegionStatement, read_statement, write_statement
@@ -46,7 +46,8 @@ class Superseded(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """A region as its replica is told of it. Sizes in bytes, times in seconds. switch: None switches at once."""
+    """A region as its replica is told of it. Sizes in bytes, times in seconds. bytes_per_second: of all downloads
+    together. switch: None switches at once."""
 
     name: str
     root: Path
@@ -96,7 +97,7 @@ class Replica:
         self._pool = ThreadPoolExecutor(place.side_by_side, thread_name_prefix="model")
         self._working: dict[str, Future[None]] = {}
         self._settled: dict[str, Settled] = {}
-        self._trust = threading.Lock()
+        self._trust, self._pace = threading.Lock(), pacer(place.bytes_per_second)
         self.fault: str | None = "it has not looked yet"
         clear_stale(place.root / "downloads")
 
@@ -294,9 +295,13 @@ class Replica:
         downloads = self._place.root / "downloads" / str(vouched.release)  # models side by side may have equal files
         for name, ref in vouched.files.items():
             (folder / name).parent.mkdir(exist_ok=True)
-            came = fetch(self._store, ref, downloads, self._metrics.bytes.inc, self._place.bytes_per_second)
+            came = fetch(self._store, ref, downloads, self._came)
             came.rename(folder / name)
             hashed[name] = ref.sha256
+
+    def _came(self, size: int) -> None:
+        self._metrics.bytes.inc(size)
+        self._pace(size)
 
     def _still_wanted(self, wanted: Wanted) -> None:
         """Asked right before the switch: a fetch may have taken long. Raises Superseded, TrustRefused."""

@@ -20,7 +20,7 @@ from governance.tenants import Release
 from governance.trust.live import read_live
 from orchestration import stack
 from orchestration.settings import Settings
-from orchestration.stack import supervisor
+from orchestration.stack import replica, supervisor
 from serving.triton.client import ask
 
 REGION, PART = "mumbai", "replica-mumbai"
@@ -86,6 +86,13 @@ def test_a_refusal_fails_the_promotion_with_the_regions_own_words(
     assert ask(settings.triton[REGION], TWO.served_name, ["x"]).release_digest == digests[TWO]
     standing = read_live(store, THREE.tenant, THREE.task, REGION, trusted_keys(settings.keys_dir))
     assert standing == pointer
+
+
+def test_it_is_told_its_limits(settings: Settings) -> None:
+    limited = settings.model_copy(update={"replication_bandwidth": 5e6, "replication_disk_reserve": 123})
+    told = " ".join(replica.part(limited, REGION, {"http": 1}, "http://127.0.0.1:9").command)
+    assert "--bytes-per-second 5000000.0" in told and "--disk-reserve 123" in told
+    assert "--bytes-per-second" not in replica.part(settings, REGION, {"http": 1}, "http://127.0.0.1:9").command
 
 
 def test_it_ends_on_sigterm(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -116,12 +117,14 @@ class Mounts:
         return self._batcher.embed(texts)
 
     def status(self) -> dict[str, dict[str, object]]:
-        """Per model: `release` and `digest` that answer (or null), `refused` {version, reason} (or null), how many
-        requests that release `answered` and `failed`, and the `shadow` beside it (Shadow.told, or null)."""
+        """Per model: `release` and `digest` that answer and `since` when they were switched to (or null), `refused`
+        {version, reason} (or null), how many requests that release `answered` and `failed`, and the `shadow` beside it
+        (Shadow.told, or null)."""
         return {
             name: {
                 "release": now.release if (now := self._served.get(name)) else None,
                 "digest": now.digest if now else None,
+                "since": tally.since.isoformat() if now and (tally := self._tallies.get(name)) else None,
                 "refused": asdict(refused) if (refused := self._refused.get(name)) else None,
                 "answered": tally.answered if (tally := self._tallies.get(name)) else 0,
                 "failed": tally.failed if tally else 0,
@@ -196,7 +199,8 @@ class Mounts:
             self._forget(self._before.get(name), keep=(now, before))
             self._before[name] = before
         if before is None or before.mount != now.mount:
-            self._tallies[name] = Tally(now.mount)
+            switched = (self._models / name / POINTER).stat().st_mtime
+            self._tallies[name] = Tally(now.mount, datetime.fromtimestamp(switched, UTC))
         self._observer.answers(name, now)
         self._log(f"{name}: {now.release} answers, digest {now.digest}")
 

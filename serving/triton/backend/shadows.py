@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from statistics import median
 
@@ -28,9 +29,11 @@ Told = Callable[[str, str], None]
 
 @dataclass
 class Tally:
-    """What came of the requests that a release answered. Threads that count at once may lose one, which is no harm."""
+    """What came of the requests that a release answered since then. Threads that count at once may lose one, which is
+    no harm."""
 
     mount: str
+    since: datetime
     answered: int = 0
     failed: int = 0
 

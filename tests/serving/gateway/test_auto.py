@@ -32,10 +32,10 @@ CARD, LOAN = {"input": "I lost my card, please block my card"}, {"input": "what 
 VERSIONS = count(1)
 
 
-def declare(file: Path, **default: Any) -> None:
-    file.write_text(
-        yaml.safe_dump({"format": "pedigree/routing/v1", "version": next(VERSIONS), "policies": {"default": default}})
-    )
+def declare(file: Path, fairness: dict[str, Any] | None = None, **default: Any) -> None:
+    """`default`: the policy of that name."""
+    said = {"format": "pedigree/routing/v1", "version": next(VERSIONS), "policies": {"default": default}}
+    file.write_text(yaml.safe_dump(said | {"fairness": fairness or {}}))
 
 
 def judge(store: ObjectStore, engine: Engine, release: str, digest: str, text: str, folder: Path) -> None:
@@ -124,10 +124,38 @@ def test_a_text_is_routed_to_the_model_that_was_judged_on_its_kind(
 def test_auto_gives_the_answer_of_the_model_it_names_and_says_why(northbank: httpx.Client) -> None:
     for text, first in ((CARD, "cards"), (LOAN, "loans")):
         answer = said(northbank.post(AUTO, json=text))
-        routed = answer.pop("routed")
+        routed, in_order = answer.pop("routed"), answer.pop("ranked")
+        scores = answer["results"][0]["scores"]
+        assert [(each["label"], each["reason"]) for each in in_order] == [
+            (label, "by score") for label in sorted(scores, key=lambda label: -scores[label])
+        ]
         assert answer == said(northbank.post(f"/v1/models/northbank/{first}/infer", json=text))
         assert answer["model"] == routed["ranked"][0]["model"] == f"northbank/{first}"
         assert routed["reason"] == "the best score, weighed by expected quality" and routed["failed"] == {}
+
+
+def test_labels_go_through_the_models_fairness_filter_and_leave_a_record(
+    northbank: httpx.Client, gateway: Server, policies: Path
+) -> None:
+    def in_order() -> list[str]:
+        return [each["label"] for each in said(northbank.post(AUTO, json=CARD))["ranked"]]
+
+    plain = in_order()
+    rare = {"groups": {"rare": [plain[2]]}, "at_least": {"rare": 0.5}}
+    before = len(gateway.log.read_text().splitlines())
+    declare(policies, fairness={"northbank/cards": rare})
+    until(lambda: in_order() == [plain[0], plain[2], plain[1]])
+    records = [json.loads(line) for line in gateway.log.read_text().splitlines()[before:]]
+    record = next(each for each in records if each["event"] == "bias audit")
+    assert (record["model"], record["about"], record["moved"]) == ("northbank/cards", live_digest(northbank), 2)
+    assert record["groups"][0]["exposure_after"] > record["groups"][0]["exposure_before"]
+    assert plain[2] not in json.dumps(record) and CARD["input"] not in json.dumps(record)
+    declare(policies)
+    until(lambda: in_order() == plain)
+
+
+def live_digest(northbank: httpx.Client) -> str:
+    return str(said(northbank.get("/v1/models/northbank/cards"))["digest"])
 
 
 def test_its_three_requests_are_one_trace(northbank: httpx.Client, gateway: Server) -> None:

@@ -285,6 +285,20 @@ def test_a_download_is_taken_up_where_it_stopped(world: World, tmp_path: Path, m
     assert [file.name for file in (tmp_path / "downloads").iterdir()] == [ref.sha256]
 
 
+def test_all_downloads_together_keep_to_the_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waited = 100.0, list[float]()
+    monkeypatch.setattr(fetching.time, "monotonic", lambda: now)
+    monkeypatch.setattr(fetching.time, "sleep", waited.append)
+    pace = fetching.pacer(1000.0)
+    for size in (500, 1000):  # at once, of two downloads
+        pace(size)
+    now = 110.0  # what was not used meanwhile is not made up for
+    pace(2000)
+    assert waited == [0.5, 1.5, 2.0]
+    fetching.pacer(None)(1 << 40)
+    assert len(waited) == 3
+
+
 def test_two_models_with_equal_files_are_fetched_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     twin = replace(world, model=world.model.replace("replica", "twin"), digests={}, files={})
     plain = world.store.read_range

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,20 @@ def test_an_evicted_model_comes_back_with_the_same_answers(
         assert ask(mounts, name) == wanted[name]
     assert heard.mounts == ["mounted"] * 9
     assert heard.answering == {name: f"{name}@1" for name in NAMES}
+
+
+def test_a_release_answers_since_it_was_switched_to(mounts: Mounts, put: Callable[..., Path]) -> None:
+    def since() -> datetime:
+        mounts.look()
+        return datetime.fromisoformat(str(mounts.status()[NAMES[0]]["since"]))
+
+    began = datetime.now(UTC) - timedelta(seconds=1)  # a file's time is coarser than the clock
+    put(f"{NAMES[0]}@1", seed=0)
+    first = since()
+    assert began < first < datetime.now(UTC) + timedelta(seconds=1)
+    spoiled = put(f"{NAMES[0]}@2", seed=1) / "head.json"
+    spoiled.write_text("{}")
+    assert since() == first, "what was refused answers for nothing"
 
 
 def test_many_ask_for_evicted_models_at_once(mounts: Mounts, put: Callable[..., Path]) -> None:
