@@ -4,17 +4,20 @@ Nothing waits to be joined: what queued while the workers computed is the next b
 with those behind it.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from serving.engine.engine import Answer, Engine, Row
+
+log = logging.getLogger(__name__)
 
 MOST_ROWS = 32
 BUCKET_TOKENS = 16  # lengths that are padded to one
@@ -159,5 +162,7 @@ class Batcher:
                 last = each.asked.left == 0
             if last and not each.asked.done.done():
                 each.asked.done.set_result(each.asked.vectors)
-        with suppress(Exception):  # whoever counts batches must not end the work
+        try:
             self._on_batch(done)
+        except Exception:  # whoever counts batches must not end the work
+            log.exception("a batch was computed and not counted")

@@ -64,3 +64,19 @@ def test_an_unmounted_model_is_told_at_once_and_a_fault_reaches_its_request(batc
     with pytest.raises(OSError, match="no room"):
         batcher.classify([SHORT], "a", broken).result(60)
     assert batcher.classify([SHORT], "a").result(60)
+
+
+def test_a_fault_of_who_counts_batches_is_logged_and_answers_nobody_worse(
+    mounted: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_batch: Batch) -> None:
+        raise OSError("no room for a count")
+
+    batcher = Batcher(mounted, 1, broken)
+    try:
+        for _ in range(2):
+            assert batcher.classify([SHORT], "a").result(60)
+    finally:
+        batcher.close()
+    assert [record.getMessage() for record in caplog.records] == ["a batch was computed and not counted"] * 2
+    assert "no room for a count" in caplog.text
