@@ -26,6 +26,7 @@ TIMES = 3.0  # what can be answered
 QUIET_RATE = 5.0  # requests a second
 TARGETS = {"GATEWAY_TARGET": '{"enterprise": 0.7, "free": 1.0}', "GATEWAY_DEADLINE": "5"}
 SETTLING = 4.0  # seconds in which the gateway learns how much it can hold; they are not judged
+CLIENTS = 32  # by whom it is measured what can be answered
 USUAL = 5  # so many answers in a row as fast as before, and it has recovered
 NUMBER = count()
 
@@ -90,18 +91,24 @@ async def measure(path: RequestPath, seconds: float) -> tuple[list[dict[str, Any
 
 
 async def answered_a_second(session: aiohttp.ClientSession, path: RequestPath, seconds: float) -> float:
-    """By 64 clients that ask again as soon as they are answered."""
-    while (await ask(session, path, Load("northbank", "enterprise", 0), 0)).status != 200:
+    """By clients that ask again as soon as they are answered; who is told to come back is no answer."""
+    load, answered = Load("northbank", "enterprise", 0), list[Reply]()
+    while (await ask(session, path, load, 0)).status != 200:
         await asyncio.sleep(0.1)  # until the model is mounted
 
     async def once(_: str) -> dict[str, float]:
-        await ask(session, path, Load("northbank", "enterprise", 0), 0)
+        reply = await ask(session, path, load, 0)
+        if reply.status == 200:
+            answered.append(reply)
+        else:
+            await asyncio.sleep(reply.retry_after)
         return {}
 
-    times, wall = list[float](), [0.0]
-    await closed_loop(once, 64, 1.0, NUMBER, [], [0.0], [])
-    await closed_loop(once, 64, seconds, NUMBER, times, wall, [])
-    return len(times) / wall[0]
+    await closed_loop(once, CLIENTS, 1.0, NUMBER, [], [0.0], [])
+    answered.clear()
+    wall = [0.0]
+    await closed_loop(once, CLIENTS, seconds, NUMBER, [], wall, [])
+    return len(answered) / wall[0]
 
 
 async def phase(

@@ -2,7 +2,8 @@
 
 The limit follows the latency that is seen (as in TCP, and Netflix's concurrency-limits): when answers take too large a
 part of the target, as many may wait as would be answered in time at the present pace; when they do not and the limit
-was reached, it grows. Free requests have a share of it, so they are turned away first.
+was reached, it grows. Free requests have a share of it, so they are turned away first. A tenant that holds less than
+the others of its tier is let in beyond the limit: who asks too much stands in the way of itself alone.
 """
 
 import time
@@ -28,27 +29,35 @@ class Admission:
         self._settings = settings
         self._adjusted = time.monotonic()
         self._done, self._ahead, self._slowness, self._reached = 0, 0, 0.0, False
+        self._by_tenant: dict[Tier, Counter[str]] = {"enterprise": Counter(), "free": Counter()}
         self.in_flight: Counter[Tier] = Counter()
         self.limit = float(settings.in_flight)
         self.pace = 0.0  # answers a second, while requests are held
 
     @contextmanager
-    def held(self, tier: Tier) -> Iterator[None]:
+    def held(self, tenant: str, tier: Tier) -> Iterator[None]:
         """While a request is held. Raises Problem 429 with the seconds until there is room."""
         allowed = max(LEAST, self.limit * self._settings.share[tier])
-        if self.in_flight.total() >= allowed:
+        if self.in_flight.total() >= allowed and not self._has_less(tenant, tier):
             self._reached = True
             raise Problem(
                 429, f"the gateway holds as many {tier} requests as it can answer in time", self._room_after(allowed)
             )
         self._reached |= self.in_flight.total() + 1 >= self.limit
         self.in_flight[tier] += 1
+        self._by_tenant[tier][tenant] += 1
         began, ahead = time.monotonic(), self.in_flight.total()
         try:
             yield
         finally:
             self.in_flight[tier] -= 1
+            self._by_tenant[tier] -= Counter([tenant])  # who holds nothing any more is no longer counted
             self._left(tier, time.monotonic() - began, ahead)
+
+    def _has_less(self, tenant: str, tier: Tier) -> bool:
+        """Whether the tenant holds less than an equal part of what its tier holds now."""
+        held = self._by_tenant[tier]
+        return held[tenant] * len({*held, tenant}) < self.in_flight[tier]
 
     def _left(self, tier: Tier, seconds: float, ahead: int) -> None:
         """Learn from a request that took so long behind so many; slowness is counted in targets of its tier."""

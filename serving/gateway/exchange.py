@@ -78,7 +78,10 @@ async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Repl
         require(caller, "infer")
         require_own(caller, question.model)
         await _take_token(gateway, caller)
-        with gateway.admission.held(caller.tier), span("gateway", trace, SpanKind.SERVER, model=question.model) as here:
+        with (
+            gateway.admission.held(caller.tenant, caller.tier),
+            span("gateway", trace, SpanKind.SERVER, model=question.model) as here,
+        ):
             reply = await gateway.replies.ask(_request(gateway, caller, question, here))
         WAITED.observe(reply.waited)
         IN_MODEL.observe(reply.model_seconds)

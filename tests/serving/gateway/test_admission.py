@@ -27,13 +27,14 @@ class Service:
         monkeypatch.setattr(admission.time, "monotonic", lambda: self.now)
         self.admission = Admission(GatewaySettings(**settings))  # type: ignore[arg-type]
 
-    def arrive(self, tier: str) -> None:
+    def arrive(self, tier: str, tenant: str = "acme") -> None:
         held = ExitStack()
         try:
-            held.enter_context(self.admission.held(tier))  # type: ignore[arg-type]
+            held.enter_context(self.admission.held(tenant, tier))  # type: ignore[arg-type]
         except Problem as problem:
             assert problem.status == 429
             self.shed[tier] += 1
+            self.shed[tenant] += 1
             self.retry_after.append(problem.retry_after or 0)
             return
         self._free_at = max(self._free_at, self.now) + 1 / self._pace
@@ -82,6 +83,28 @@ def test_the_time_to_come_back_is_when_there_is_room(overloaded: Service) -> Non
     assert all(0 < seconds < 1 for seconds in overloaded.retry_after[-100:])
 
 
+def test_who_asks_too_much_shuts_out_itself_alone(overloaded: Service) -> None:
+    overloaded.shed = Counter()
+    for _ in range(200):
+        overloaded.arrive("enterprise", "noisy")
+    assert overloaded.shed["noisy"] > 50
+    for _ in range(20):
+        overloaded.arrive("enterprise", "quiet")
+    assert overloaded.shed["quiet"] == 0
+    for _ in range(200):
+        overloaded.arrive("enterprise", "quiet")
+    assert overloaded.shed["quiet"] > 50, "an equal part is not the whole"
+
+
+def test_enterprise_may_fill_the_gateway_and_free_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(monkeypatch, pace=200, in_flight=100)
+    for _ in range(100):
+        service.arrive("enterprise", "noisy")
+    service.arrive("free", "modest")
+    service.arrive("enterprise", "quiet")
+    assert (service.shed["noisy"], service.shed["modest"], service.shed["quiet"]) == (0, 1, 0)
+
+
 def test_after_an_overload_the_limit_grows_again(overloaded: Service) -> None:
     shed = overloaded.shed.total()
     overloaded.run(5, {"enterprise": 100.0})
@@ -107,7 +130,7 @@ def test_what_ends_in_an_error_is_no_longer_held() -> None:
         gate = Admission(GatewaySettings())
 
         async def held() -> None:
-            with gate.held("free"):
+            with gate.held("acme", "free"):
                 await asyncio.sleep(10)
 
         tasks = [asyncio.create_task(held()) for _ in range(5)]
