@@ -23,6 +23,7 @@ from orchestration.settings import CHECKOUT
 LOG_TAIL = 25
 NOBODY, NEVER = -1, -2  # instead of the birth of a process that is gone, of one that never was
 GRACE = 15.0
+SHARED_MEMORY = Path("/dev/shm")
 
 
 class StackError(RuntimeError):
@@ -135,6 +136,7 @@ def stop(entries: Sequence[Entry], grace: float = GRACE) -> None:
     A server is asked alone first, because it ends its own children best. Raises StackError.
     """
     family = [member for entry in entries for member in processes_of(entry)]
+    shared = {file for member in family for file in _shared_memory(member)}
     roots = [member for member in family if member.pid in {entry.pid for entry in entries}]
     _signal(roots, signal.SIGTERM, grace / 3)
     _signal(family, signal.SIGTERM, grace)
@@ -142,9 +144,9 @@ def stop(entries: Sequence[Entry], grace: float = GRACE) -> None:
     _signal(family, signal.SIGKILL, 5)
     if left := [member.pid for member in family if not _ended(member)]:
         raise StackError(f"processes {left} survived SIGKILL; the kernel holds them, look at `ps -o pid,stat,wchan`")
-    for pattern in {Path(pattern) for entry in entries for pattern in entry.leftovers}:
-        for file in pattern.parent.glob(pattern.name):
-            file.unlink(missing_ok=True)
+    patterns = {Path(pattern) for entry in entries for pattern in entry.leftovers}
+    for file in shared | {file for pattern in patterns for file in pattern.parent.glob(pattern.name)}:
+        file.unlink(missing_ok=True)
 
 
 def processes_of(entry: Entry) -> list[psutil.Process]:
@@ -158,6 +160,19 @@ def processes_of(entry: Entry) -> list[psutil.Process]:
             if os.getsid(process.pid) == entry.pid and not _ended(process):
                 family.add(process)
     return list(family)
+
+
+def _shared_memory(process: psutil.Process) -> set[Path]:
+    """Its files in /dev/shm, as the semaphores of Dagster's run launcher: who is ended by a signal leaves them.
+
+    Found by inode: glibc renames a semaphore after it was mapped.
+    """
+    try:
+        maps = [line.split(maxsplit=5) for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines()]
+        mapped = {int(fields[4]) for fields in maps if fields[-1].startswith(f"{SHARED_MEMORY}/")}
+        return {Path(file.path) for file in os.scandir(SHARED_MEMORY) if file.inode() in mapped}
+    except OSError:  # it ended meanwhile
+        return set()
 
 
 def _born(pid: int) -> int:

@@ -27,6 +27,12 @@ Start = Callable[..., tuple[Part, Entry]]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
 PARENT = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]); time.sleep(99)"
 
+SHARING = (
+    "import multiprocessing, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "lock = multiprocessing.get_context('spawn').Lock()\n"
+    "print(lock._semlock.name, 'up', flush=True); time.sleep(99)"
+)
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
@@ -60,6 +66,15 @@ def test_a_process_that_ignores_sigterm_is_ended_with_its_child(start: Start) ->
     stop([entry], grace=0.3)
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family)
     assert running(entry) is None
+
+
+def test_what_a_killed_part_held_in_shared_memory_goes_with_it(start: Start) -> None:
+    _, entry = start(SHARING)
+    name, _ = Path(entry.log).read_text().split()
+    held = Path(f"/dev/shm/sem.{name.removeprefix('/')}")
+    assert held.exists()
+    stop([entry], grace=0.1)
+    assert not held.exists()
 
 
 def test_the_orphan_of_a_killed_part_is_found_and_ended(start: Start) -> None:
