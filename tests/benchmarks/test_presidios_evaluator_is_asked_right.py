@@ -5,9 +5,9 @@ from governance.privacy.examples import Example, Labelled
 from governance.privacy.scoring import score
 from governance.privacy.spans import Span
 
-TEXT = "Call Ana Silva or Kofi Mensah in Porto tomorrow."
-NAMES = [(5, 14), (18, 29)]
-EXAMPLE = Example("1", "x", TEXT, (*(Labelled(*name, "PERSON") for name in NAMES), Labelled(33, 38, "LOCATION")))
+TEXT = "Ana Silva called Kofi Mensah yesterday, flying through Porto tomorrow."  # it joins neighbours over `or`
+NAMES = [(0, 9), (17, 28)]
+EXAMPLE = Example("1", "x", TEXT, (*(Labelled(*name, "PERSON") for name in NAMES), Labelled(55, 60, "LOCATION")))
 
 
 def said(*places: tuple[int, int]) -> tuple[float, float]:
@@ -16,10 +16,10 @@ def said(*places: tuple[int, int]) -> tuple[float, float]:
 
 
 def test_what_is_found_whole_counts_and_what_is_missed_does_not() -> None:
-    assert said(*NAMES, (33, 38)) == (1.0, 1.0)
+    assert said(*NAMES, (55, 60)) == (1.0, 1.0)
     assert said(NAMES[0]) == (1 / 3, 1.0)
-    assert said(NAMES[0], (39, 47)) == (1 / 3, 0.5)
+    assert said(NAMES[0], (61, 69)) == (1 / 3, 0.5)
 
 
 def test_half_a_name_is_no_name() -> None:
-    assert said((5, 8)) == (0.0, 0.0)
+    assert said((0, 3)) == (0.0, 0.0)

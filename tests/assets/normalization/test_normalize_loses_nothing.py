@@ -172,8 +172,13 @@ values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dic
 objects = st.dictionaries(keys, values, max_size=6) | st.fixed_dictionaries(
     {"userId": st.integers(0, 9), "text": st.text(min_size=3, max_size=30)}, optional={"size": leaves, "z": values}
 )
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # a file that begins so is refused by name: test_readers_survive_bad_files.py
 lines = (
-    objects | values | st.binary(max_size=30).filter(lambda line: b"\n" not in line and not (line + b"\n").isspace())
+    objects
+    | values
+    | st.binary(max_size=30).filter(
+        lambda line: b"\n" not in line and not (line + b"\n").isspace() and not line.startswith(UTF_16)
+    )
 )
 
 
