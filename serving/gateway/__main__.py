@@ -4,10 +4,11 @@ import uvicorn
 
 from serving.gateway.app import create_app
 from serving.gateway.settings import GatewaySettings
-from serving.operations import log_json
+from serving.operations import end_well, log_json
 from serving.tracing import send_spans
 
 if __name__ == "__main__":
+    end_well()
     log_json()
     send_spans("pedigree-gateway")
     settings = GatewaySettings()

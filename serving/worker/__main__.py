@@ -2,12 +2,13 @@
 
 import uvicorn
 
-from serving.operations import log_json
+from serving.operations import end_well, log_json
 from serving.tracing import send_spans
 from serving.worker.app import create_app
 from serving.worker.settings import WorkerSettings
 
 if __name__ == "__main__":
+    end_well()
     log_json()
     send_spans("pedigree-worker")
     settings = WorkerSettings()

@@ -111,7 +111,7 @@ def test_without_redis_everything_is_still_answered(
             late = fleet.start("gateway")  # one that starts now takes a partition without a lease
             until(late.ready)
             assert fleet.client(late, "northbank").post("/v1/embeddings", json={"input": "x"}).status_code == 200
-            assert late.end() == -signal.SIGTERM  # uvicorn's way to end in peace
+            assert late.end() == 0
             assert "Traceback" not in late.log.read_text()
         askers.answered(20)
         until(lambda: bool(httpx.get(f"{gateway.url}/readyz").json()["redis"] == "ok"))
