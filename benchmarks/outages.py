@@ -35,12 +35,19 @@ Scores = dict[str, float]
 
 @dataclass
 class Asked:
-    """What became of the requests. troubled: when the last one ended that failed or was held up."""
+    """What became of the requests. troubled: when the last one ended that failed or was held up; waiting: since when
+    each client's present one does."""
 
     ended: Counter[str] = field(default_factory=Counter)
+    waiting: dict[int, float] = field(default_factory=dict)
     troubled: float = 0.0
     slowest: float = 0.0
     why: Counter[str] = field(default_factory=Counter)
+
+    def is_settled(self) -> bool:
+        """Whether for some time nothing failed and nothing is held up."""
+        now = time.monotonic()
+        return now > self.troubled + SETTLED and all(now - began < USUAL for began in self.waiting.values())
 
 
 def main() -> None:
@@ -88,7 +95,7 @@ async def outages(
         kill(path.processes[part])
         if not part.startswith("triton"):  # its keeper brings that back
             await asyncio.to_thread(path.start, part)
-        while time.monotonic() < max(asked.troubled, killed) + SETTLED:
+        while not asked.is_settled():
             await asyncio.sleep(0.05)
         took.append(asked.troubled - killed)
     stop.set()
@@ -124,7 +131,8 @@ async def client(
     gateways = [name for name in path.urls if name.startswith("gateway")]
     while not stop.is_set():
         number = next(NUMBER)
-        text, key, began = TEXTS[number % len(TEXTS)], f"{first}-{number}", time.monotonic()
+        text, key = TEXTS[number % len(TEXTS)], f"{first}-{number}"
+        began = asked.waiting[first] = time.monotonic()
         for turn in range(first, first + 200):
             ended = await attempt(session, path.urls[gateways[turn % 2]], text, key, right, asked)
             asked.ended[ended] += 1
