@@ -33,7 +33,7 @@ def expire(
 ) -> list[Expired]:
     """Remove what is older than `days`; a blob that a younger release still uses stays.
 
-    Before anything goes, `record` writes into the audit log how much it is and the digest of the list of blobs.
+    Before anything goes, `record` writes into the audit log how much it is and the digest of the whole list.
     """
     oldest = now - timedelta(days=days)
     young: set[str] = set()
@@ -50,16 +50,16 @@ def expire(
     ]
     landed = [info for info in store.list(landing_bucket(tenant), "") if info.last_modified < oldest]
     delivered = [Expired(tenant, info.key, "", info.size, (now - info.last_modified).days) for info in landed]
-    if expired or delivered:
-        removed = list_removed(store, tenant, {item.sha256: item.what for item in expired})
-        record(_act(tenant, days, len(expired + delivered), removed))
+    if gone := expired + delivered:
+        removed = list_removed(store, tenant, {item.sha256 or item.what: item.what for item in gone})
+        record(_act(tenant, days, len(gone), removed))
         tombstone = Tombstone(reason=f"retention of {days} days", at=now.astimezone(UTC), removed=removed)
         for item in expired:
             bury(store, tenant, item.sha256, tombstone)
             store.delete(*old[item.sha256][1].bucket_and_key, every_version=True)
     for info in landed:
         store.delete(landing_bucket(tenant), info.key, every_version=True)
-    return expired + delivered
+    return gone
 
 
 def _act(tenant: str, days: int, gone: int, removed: Ref) -> Act:

@@ -29,7 +29,7 @@ def tombstone_key(tenant: str, sha256: str) -> str:
 
 
 def list_removed(store: ObjectStore, tenant: str, names: dict[str, str]) -> Ref:
-    """Keep the list of what is about to go: name by sha256 of each."""
+    """Keep the list of what is about to go: its name by sha256; by its name what has no sha256 here."""
     return put_bytes(store, tenant, canonical_json(names))
 
 

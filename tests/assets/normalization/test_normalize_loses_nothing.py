@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from assets.normalization.normalize import EmptyDelivery, TooManyBadRows, normalize
@@ -174,17 +174,14 @@ objects = st.dictionaries(keys, values, max_size=6) | st.fixed_dictionaries(
 )
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # a file that begins so is refused by name: test_readers_survive_bad_files.py
 lines = (
-    objects
-    | values
-    | st.binary(max_size=30).filter(
-        lambda line: b"\n" not in line and not (line + b"\n").isspace() and not line.startswith(UTF_16)
-    )
+    objects | values | st.binary(max_size=30).filter(lambda line: b"\n" not in line and not (line + b"\n").isspace())
 )
 
 
 @settings(max_examples=80, deadline=None)
 @given(rows=st.lists(lines, min_size=1, max_size=12))
 def test_rows_and_quarantine_together_are_what_was_delivered(rows: list[Any], tmp_path_factory: Any) -> None:
+    assume(not (isinstance(rows[0], bytes) and rows[0].startswith(UTF_16)))
     tmp_path = tmp_path_factory.mktemp("rows")
     good = {"userId": "1", "text": "a good row"}
     anything = CONTRACT.model_copy(update={"quarantine_share": 1.0})
