@@ -39,6 +39,8 @@ def course(
     """
     device = classifier.encoder.device
     tokens = tokenize(classifier.tokenizer, train.texts, training.max_tokens)
+    if cut := sum(len(each) == training.max_tokens for each in tokens):
+        log(f"{cut / len(tokens):.0%} of the texts reach max_tokens, {training.max_tokens}: the rest is not read")
     index = {label: i for i, label in enumerate(labels)}
     targets = torch.tensor([index[label] for label in train.labels], device=device)
     weight = None if weights is None else torch.tensor([weights[label] for label in labels], device=device)

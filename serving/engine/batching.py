@@ -1,9 +1,11 @@
 """Many requests, computed together: rows of like length share a forward pass, whatever models they ask.
 
-Nothing waits to be joined: what queued while the workers computed is the next batch. A request of many rows takes turns
-with those behind it.
+Nothing waits to be joined: what queued while the workers computed is the next batch. Models take turns, and so do the
+rows of a large request with those behind it (start-time fair queueing, Goyal, Vin and Cheng 1996): one that is asked a
+lot does not stand before the others.
 """
 
+import bisect
 import logging
 import threading
 import time
@@ -20,6 +22,7 @@ from serving.engine.engine import Answer, Engine, Row
 log = logging.getLogger(__name__)
 
 MOST_ROWS = 32
+BARE = ""  # whose turn embeddings take
 BUCKET_TOKENS = 16  # lengths that are padded to one
 
 
@@ -46,6 +49,7 @@ class _Asked:
 
 
 class _Waiting(NamedTuple):
+    turn: int
     row: Row
     place: int
     asked: _Asked
@@ -56,14 +60,16 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    """`workers` threads that compute what is submitted to them on one engine, oldest first.
+    """`workers` threads that compute what is submitted to them on one engine.
 
     Texts are tokenized by the thread that submits them, so the workers only compute. `on_batch` hears of each batch.
     """
 
     def __init__(self, engine: Engine, workers: int, on_batch: OnBatch = lambda batch: None) -> None:
         self._engine, self._on_batch = engine, on_batch
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Waiting] = []  # by turn, then by age
+        self._turn = 0  # which is computed now
+        self._last: dict[str, int] = {}  # the turn of the request that came last, by model
         self._news = threading.Condition()
         self._open = True
         self._workers = [threading.Thread(target=self._work, name=f"compute-{i}", daemon=True) for i in range(workers)]
@@ -88,7 +94,7 @@ class Batcher:
             else:
                 answered.set_result(answers)
 
-        self._submit(rows, on_batch).add_done_callback(finish)
+        self._submit(rows, name, on_batch).add_done_callback(finish)
         return answered
 
     def embed(self, texts: Sequence[str]) -> Future[Tensor]:
@@ -101,7 +107,7 @@ class Batcher:
             except Exception as fault:
                 normalized.set_exception(fault)
 
-        self._submit(self._engine.bare_rows(texts)).add_done_callback(finish)
+        self._submit(self._engine.bare_rows(texts), BARE).add_done_callback(finish)
         return normalized
 
     def close(self) -> None:
@@ -112,10 +118,12 @@ class Batcher:
         for worker in self._workers:
             worker.join()
 
-    def _submit(self, rows: Sequence[Row], on_batch: OnBatch | None = None) -> Future[Tensor]:
+    def _submit(self, rows: Sequence[Row], model: str, on_batch: OnBatch | None = None) -> Future[Tensor]:
         asked = _Asked(rows, self._engine.hidden, on_batch)
         with self._news:
-            self._waiting += [_Waiting(row, place, asked) for place, row in enumerate(rows)]
+            first = self._last[model] = max(self._turn, self._last.get(model, 0)) + 1
+            for place, row in enumerate(rows):
+                bisect.insort(self._waiting, _Waiting(first + place, row, place, asked), key=lambda each: each.turn)
             self._news.notify(len(rows))
         return asked.done
 
@@ -125,19 +133,18 @@ class Batcher:
             self._compute(batch)
 
     def _next(self) -> list[_Waiting]:
-        """The oldest row, and those behind it that are about as long; none when it is time to end."""
+        """The row whose turn it is, and those behind it that are about as long; none when it is time to end."""
         with self._news:
             while not self._waiting:
                 if not self._open:
                     return []
+                self._last.clear()
                 self._news.wait()
-            bucket = self._waiting[0].bucket
+            self._turn, bucket = self._waiting[0].turn, self._waiting[0].bucket
             batch: list[_Waiting] = []
             rest: list[_Waiting] = []
             for each in self._waiting:
                 (batch if each.bucket == bucket and len(batch) < MOST_ROWS else rest).append(each)
-            served = {id(each.asked) for each in batch}
-            rest.sort(key=lambda each: id(each.asked) in served)  # those who had a turn wait for another, at the end
             self._waiting = rest
             return batch
 

@@ -104,6 +104,12 @@ def test_each_epoch_is_told(trained: tuple[Finetuned, Path, list[str]]) -> None:
     assert told[0].startswith("epoch 1/12: loss ")
 
 
+def test_texts_that_are_cut_are_told(small_base: Path, tmp_path: Path) -> None:
+    lines, short = list[str](), Training(rank=2, alpha=4, epochs=1, batch_size=16, max_tokens=4)
+    finetune(small_base, sentences(16, 1), sentences(8, 2), short, tmp_path, lines.append)
+    assert "100% of the texts reach max_tokens, 4: the rest is not read" in lines
+
+
 def test_holes_are_the_mask_token_and_never_in_the_place_of_a_special_one(small_base: Path) -> None:
     _, tokenizer = load_base(small_base)
     texts = sentences(64, 1).texts

@@ -1,4 +1,4 @@
-"""Requests share batches, one of many rows does not keep the others waiting, and each hears of its batches."""
+"""Requests share batches; neither one of many rows nor a busy model keeps others waiting; each hears of its batches."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -42,6 +42,17 @@ def test_a_request_of_many_rows_takes_turns_with_those_behind_it(batcher: Batche
     assert not many.done()
     alike = many.result(60)
     assert len(alike) == len(MANY) and {answer.label for answer in alike} == {answers[0][0].label}
+
+
+def test_a_model_that_is_asked_a_lot_takes_turns_with_the_others(batcher: Batcher) -> None:
+    batcher.classify(MANY, "a")  # what comes now waits behind its first rows
+    noisy = [batcher.classify([SHORT], "a") for _ in range(3 * MOST_ROWS)]
+    quiet = [batcher.embed([SHORT]) for _ in range(2)]
+    for each in quiet:
+        each.result(60)
+    answered = sum(each.done() for each in noisy)
+    assert answered <= 2 * MOST_ROWS
+    noisy[-1].result(60)
 
 
 def test_a_request_hears_of_its_own_batches(batcher: Batcher, mounted: Engine, heard: list[Batch]) -> None:
