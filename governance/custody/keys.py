@@ -1,6 +1,7 @@
 """Signing keys: EC P-256, one release key a tenant and one a role of the trust repository; and what regions trust.
 
-A private key comes from the environment (a PEM, or the path of one), else from the keys folder. It is never logged.
+A private key comes from the environment (a PEM, the path of one, or where it is kept: `awskms:<key id>`, `hsm:…` and
+the other private key URIs of securesystemslib), else from the keys folder. It is never logged.
 Regions get only the trusted folder: the public release keys, and the root of the trust repository (governance/trust).
 """
 
@@ -10,13 +11,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from governance.custody.durable import create_once
 
-PrivateKey = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 
 REGION = ".region"  # a region's key is called `<region>.region`; it signs what that region says of itself
@@ -27,6 +28,44 @@ ROLE_KEYS = (*ROOT_KEYS, "targets", "snapshot", "timestamp", "promotion")
 
 class KeyRefused(RuntimeError):
     """A key is missing or cannot be used; the message names it and the remedy, never its content."""
+
+
+class PrivateKey(Protocol):
+    """What signs: a key in memory, or a KeptKey."""
+
+    def sign(self, data: bytes, signature_algorithm: ec.ECDSA, /) -> bytes: ...
+
+    def public_key(self) -> PublicKey: ...
+
+
+@dataclass(frozen=True)
+class KeptKey:
+    """A key that never leaves its KMS or HSM. It signs with SHA-256, as everything here does."""
+
+    uri: str
+    public: PublicKey
+
+    @property
+    def signer(self) -> Any:
+        """The securesystemslib Signer. Raises KeyRefused."""
+        from securesystemslib.exceptions import UnsupportedLibraryError
+        from securesystemslib.signer import Signer, SSlibKey
+
+        try:
+            return Signer.from_priv_key_uri(self.uri, SSlibKey.from_crypto(self.public))
+        except (UnsupportedLibraryError, ValueError) as unusable:
+            raise KeyRefused(f"{self.uri} cannot be used: {unusable}") from unusable
+
+    def sign(self, data: bytes, _signature_algorithm: ec.ECDSA, /) -> bytes:
+        """Raises KeyRefused."""
+        signer = self.signer
+        try:
+            return bytes.fromhex(signer.sign(data).signature)
+        except Exception as refused:  # each library has its own
+            raise KeyRefused(f"{self.uri} did not sign: {refused}") from refused
+
+    def public_key(self) -> PublicKey:
+        return self.public
 
 
 @dataclass(frozen=True)
@@ -104,7 +143,7 @@ def read_public(path: Path) -> PublicKey:
     return key
 
 
-def private_pem(key: PrivateKey) -> bytes:
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     """PKCS #8 PEM, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -120,9 +159,14 @@ def key_id(key: PublicKey) -> str:
     return hashlib.sha256(public_pem(key)).hexdigest()
 
 
-def private_key(keys_dir: Path, name: str) -> PrivateKey:
-    """The key of this name, `<tenant>.release` or one of ROLE_KEYS. Raises KeyRefused."""
+def private_key(keys_dir: Path, name: str) -> ec.EllipticCurvePrivateKey | KeptKey:
+    """The key of this name, `<tenant>.release` or one of ROLE_KEYS. Raises KeyRefused.
+
+    Of a KeptKey the public half lies in `<keys_dir>/<name>.pub`.
+    """
     given = os.environ.get(variable(name), "")
+    if _is_uri(given):
+        return KeptKey(given, read_public(keys_dir / f"{name}.pub"))
     source = f"${variable(name)}" if given else str(keys_dir / f"{name}.pem")
     try:
         inline = given.lstrip().startswith("-----BEGIN")
@@ -138,6 +182,15 @@ def private_key(keys_dir: Path, name: str) -> PrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise KeyRefused(f"{source} is not an EC P-256 key; Pedigree signs with no other kind")
     return key
+
+
+def _is_uri(given: str) -> bool:
+    scheme, colon, _ = given.partition(":")
+    if not colon or not scheme.isalnum():
+        return False
+    from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
+
+    return scheme in SIGNER_FOR_URI_SCHEME
 
 
 def variable(name: str) -> str:

@@ -6,12 +6,11 @@ same bundle with `cryptography` alone: importing the library costs a second, and
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from governance.custody.keys import PrivateKey, PublicKey, key_id, private_pem
+from governance.custody.keys import PrivateKey, PublicKey, key_id
 from governance.custody.statements import StatementRefused, open_envelope
 
 SIGNATURE = "model.sig"
@@ -28,16 +27,14 @@ class SignatureRefused(ValueError):
 def sign_folder(folder: Path, key: PrivateKey) -> None:
     """Sign every file of `folder` but the attestations; leaves `model.sig` in it."""
     from model_signing import hashing, signing
+    from model_signing._signing.sign_ec_key import Signer
 
+    signer = Signer.__new__(Signer)
+    signer._private_key = cast(Any, key)  # the library reads one only from a path, and ours may never leave its KMS
+    config = signing.Config()
+    config._signer = signer
     paths = hashing.Config().set_ignored_paths(paths=UNSIGNED, ignore_git_paths=False)
-    # The library reads a key only from a path; a memory file gives it one that no disk ever holds.
-    memory = os.memfd_create("key")
-    try:
-        os.write(memory, private_pem(key))
-        config = signing.Config().use_elliptic_key_signer(private_key=f"/proc/self/fd/{memory}")
-        config.set_hashing_config(paths).sign(folder, folder / SIGNATURE)
-    finally:
-        os.close(memory)
+    config.set_hashing_config(paths).sign(folder, folder / SIGNATURE)
 
 
 def signer_of(signature: bytes, keys: Sequence[PublicKey]) -> PublicKey:
