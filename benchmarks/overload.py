@@ -2,7 +2,9 @@
 
 Real broker, Redis, gateway, worker and Triton. Requests come at their rate whatever becomes of them (an open loop). An
 enterprise tenant asks for half of what can be answered, a free one for the rest; after it, one enterprise tenant asks
-for all of it beside a quiet one. The generator shares the machine with what it asks, here as in the baseline.
+for all of it beside a quiet one, which is judged against itself alone (noisy_p95_ratio) and beside one that asks for
+half of what can be answered (noisy_p95_ratio_busy). The generator shares the machine with what it asks, here as in the
+baseline.
 """
 
 import asyncio
@@ -66,13 +68,15 @@ async def measure(path: RequestPath, seconds: float) -> tuple[list[dict[str, Any
         steady = Load("northbank", "enterprise", capacity / 2)
         greedy = Load("stclare", "free", (TIMES - 0.5) * capacity)
         quiet, noisy = Load("loomworks", "enterprise", QUIET_RATE), Load("stclare", "enterprise", TIMES * capacity)
+        usual = Load("stclare", "enterprise", capacity / 2)
         alone = await phase(session, path, [quiet], seconds / 4)
+        busy = await phase(session, path, [quiet, usual], seconds / 4)
         before = memory(path)
         over = await phase(session, path, [steady, greedy], seconds, returning=0.05)
         after = memory(path)
         recovered = await seconds_to_recover(session, path, quiet, p95(alone, quiet) * 1.25)
         beside = await phase(session, path, [quiet, noisy], seconds / 4)
-    phases = {"quiet": alone, "overload": over, "noisy neighbour": beside}
+    phases = {"quiet": alone, "busy neighbour": busy, "overload": over, "noisy neighbour": beside}
     rows = [row(name, load, replies) for name, replies in phases.items() for load in {each.load for each in replies}]
     shed = [reply for reply in over if reply.status == 429]
     told = [reply for reply in over if reply.retry_after < 0]
@@ -87,6 +91,7 @@ async def measure(path: RequestPath, seconds: float) -> tuple[list[dict[str, Any
         "gateway_mb_grown": after - before,
         "recovery_s": recovered,
         "noisy_p95_ratio": p95(beside, quiet) / p95(alone, quiet),
+        "noisy_p95_ratio_busy": p95(beside, quiet) / p95(busy, quiet),
     }
 
 

@@ -1,7 +1,8 @@
 """Live pointers: which release digest answers for a model in a region. A target of the `promotion` role.
 
 A pointer names the digest of the pointer before it, so from the one that holds the whole history can be read back.
-Its number only grows: a rollback is a new pointer, too. Of two promoters one wins and the other is told who.
+Its number only grows: a rollback is a new pointer, too (a first one that was withdrawn again does not count). Of two
+promoters one wins and the other is told who.
 """
 
 from datetime import UTC, datetime
