@@ -30,7 +30,7 @@ from governance.trust.live import (
 from serving.replication.statement import RegionStatement, read_statement
 
 PATIENCE = 180.0  # seconds until the region must have said what came of a pointer
-LOOK_SECONDS = 0.05
+LOOK_SECONDS, LOOK_PART = 0.05, 0.05  # between two looks: so long, or this part of the time waited so far
 
 
 class PromotionFailed(RuntimeError):
@@ -99,9 +99,9 @@ def signed_bundle(store: ObjectStore, release: Release) -> Record:
 
 def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePointer) -> RegionStatement:
     """What the region said of the pointer, when it answers so. Raises PromotionFailed, StatementRefused, KeyRefused."""
-    key, deadline = trusted_keys(keys_dir).region(home.name), time.monotonic() + PATIENCE
+    key, began = trusted_keys(keys_dir).region(home.name), time.monotonic()
     _wake(home)
-    while time.monotonic() < deadline:
+    while (waited := time.monotonic() - began) < PATIENCE:
         said = read_statement(store, home.name, pointer.model, key)
         if said and said.pointer == pointer.sha256:
             if said.refused is None:
@@ -109,7 +109,7 @@ def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePo
             raise PromotionFailed(
                 f"{home.name} refuses {pointer.release}: {said.refused}; {said.release or 'nothing'} answers there"
             )
-        time.sleep(LOOK_SECONDS)
+        time.sleep(max(LOOK_SECONDS, LOOK_PART * waited))
     raise PromotionFailed(
         f"{home.name} did not say within {PATIENCE:.0f} s what came of pointer {pointer.number}, which names "
         f"{pointer.release}; is its replica up at {home.replica or 'no address'}? `pedigree status` tells"

@@ -26,7 +26,7 @@ from orchestration.tracing import trace_region
 from serving.triton.client import ask
 
 STATE = ".pedigree/demo"
-FIRST_ROWS = 3300  # two thirds of the subjects judge: more than 2,000 evaluation rows
+FIRST_ROWS = 3100  # seven in ten subjects judge: more than 2,000 evaluation rows
 LATER_ROWS = 900
 QUESTIONS = {
     "northbank.support-intents": "I lost my card on the train, please block it",

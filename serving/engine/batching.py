@@ -21,7 +21,7 @@ from serving.engine.engine import Answer, Engine, Row
 
 log = logging.getLogger(__name__)
 
-MOST_ROWS = 32
+MOST_ROWS = {"cpu": 8, "cuda": 64}  # a batch; on a CPU more are no faster, and the next one waits longer
 BARE = ""  # whose turn embeddings take
 BUCKET_TOKENS = 16  # lengths that are padded to one
 
@@ -66,7 +66,7 @@ class Batcher:
     """
 
     def __init__(self, engine: Engine, workers: int, on_batch: OnBatch = lambda batch: None) -> None:
-        self._engine, self._on_batch = engine, on_batch
+        self._engine, self._on_batch, self._most = engine, on_batch, MOST_ROWS[engine.device]
         self._waiting: list[_Waiting] = []  # by turn, then by age
         self._turn = 0  # which is computed now
         self._last: dict[str, int] = {}  # the turn of the request that came last, by model
@@ -144,7 +144,7 @@ class Batcher:
             batch: list[_Waiting] = []
             rest: list[_Waiting] = []
             for each in self._waiting:
-                (batch if each.bucket == bucket and len(batch) < MOST_ROWS else rest).append(each)
+                (batch if each.bucket == bucket and len(batch) < self._most else rest).append(each)
             self._waiting = rest
             return batch
 

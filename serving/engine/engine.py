@@ -136,6 +136,11 @@ class Engine:
                 self._lock.notify_all()
 
     @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+        return self._encoder.device
+
+    @property
     def hidden(self) -> int:
         """Width of a pooled vector."""
         return self._encoder.shape.hidden

@@ -14,7 +14,7 @@ class WorkerSettings(BaseSettings):
     port: int = 8081
     triton_grpc: str = "127.0.0.1:8001"
     group: str = "pedigree.workers"
-    in_flight: int = 64
+    in_flight: int = 32
     waiting: int = 500
     attempts: int = 3
     kept_results: float = 3600.0

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from serving.engine import Batch, Batcher, Engine, NotMounted
-from serving.engine.batching import MOST_ROWS
+from serving.engine import Batch, Batcher, Engine, NotMounted, batching
 
+MOST_ROWS = batching.MOST_ROWS["cpu"]
 SHORT = "my card was declined"
 MANY = [SHORT] * 8 * MOST_ROWS
 
