@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,7 +46,7 @@ class KeptKey:
     uri: str
     public: PublicKey
 
-    @property
+    @cached_property
     def signer(self) -> Any:
         """The securesystemslib Signer. Raises KeyRefused."""
         from securesystemslib.exceptions import UnsupportedLibraryError
@@ -58,7 +59,7 @@ class KeptKey:
 
     def sign(self, data: bytes, _signature_algorithm: ec.ECDSA, /) -> bytes:
         """Raises KeyRefused."""
-        signer = self.signer
+        signer = self.signer  # refuses in its own words
         try:
             return bytes.fromhex(signer.sign(data).signature)
         except Exception as refused:  # each library has its own
@@ -187,7 +188,7 @@ def private_key(keys_dir: Path, name: str) -> ec.EllipticCurvePrivateKey | KeptK
 def _is_uri(given: str) -> bool:
     scheme, colon, _ = given.partition(":")
     if not colon or not scheme.isalnum():
-        return False
+        return False  # before the import, which a region would pay for at its first mount
     from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
 
     return scheme in SIGNER_FOR_URI_SCHEME

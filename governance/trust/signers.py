@@ -2,17 +2,12 @@
 
 from pathlib import Path
 
-from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
+from securesystemslib.signer import CryptoSigner, Signer
 
-from governance.custody.keys import KeptKey, PublicKey, private_key
+from governance.custody.keys import KeptKey, private_key
 
 
 def signer(keys_dir: Path, name: str) -> Signer:
     """The signer of the key called `name`. Raises KeyRefused."""
     key = private_key(keys_dir, name)
     return key.signer if isinstance(key, KeptKey) else CryptoSigner(key)
-
-
-def tuf_key(public: PublicKey) -> Key:
-    """The key as TUF metadata holds it."""
-    return SSlibKey.from_crypto(public)

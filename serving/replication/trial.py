@@ -15,7 +15,7 @@ from serving.triton.client import RegionDown, RequestFailed, ask, status
 
 QUIET_SECONDS = 0.5  # a model that nobody asked for so long has no traffic to mirror
 FEW = 5  # of fewer requests than these, one decides about agreement and time: they are not judged
-LOOK_SECONDS = 0.25
+LOOK_SECONDS, MOUNT_LOOK_SECONDS = 0.25, 0.025
 
 
 class Switch(BaseModel):
@@ -102,7 +102,7 @@ def _mounted(address: str, release: Release) -> dict[str, Any]:
             if seen["refused"]:
                 raise ProbeFailed(f"Triton does not mount {release}: {seen['refused']}")
             return seen
-        time.sleep(LOOK_SECONDS / 10)
+        time.sleep(MOUNT_LOOK_SECONDS)
     raise ProbeFailed(f"{address} did not mount {release} within {PROBE_SECONDS:.0f} s")
 
 

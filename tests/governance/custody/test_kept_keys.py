@@ -15,12 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from governance.custody.keys import KeptKey, KeyRefused, create_keys, public_pem, release_key, trusted_keys
+from governance.custody.provenance import TEST_RESULT
 from governance.custody.signature import sign_folder, signed_files
 from governance.custody.statements import open_statement, sign_statement, statement
 from governance.trust.signers import signer
-
-GATE = "https://in-toto.io/attestation/test-result/v0.1"
-
 
 KEYS = {f"key-{number}": ec.generate_private_key(ec.SECP256R1()) for number in (1, 2)}
 
@@ -79,8 +77,8 @@ def test_a_kept_key_signs_a_release_that_everybody_accepts(kept: Path, tmp_path:
         [sys.executable, "-m", "model_signing", "verify", "key", *signed], capture_output=True, text=True
     )
     assert told.returncode == 0, told.stdout + told.stderr
-    envelope = sign_statement(statement("northbank.intents@1", "0" * 64, GATE, {"result": "PASSED"}), key)
-    assert open_statement(envelope, trusted, GATE).predicate == {"result": "PASSED"}
+    envelope = sign_statement(statement("northbank.intents@1", "0" * 64, TEST_RESULT, {"result": "PASSED"}), key)
+    assert open_statement(envelope, trusted, TEST_RESULT).predicate == {"result": "PASSED"}
     assert not list(kept.glob("northbank.release.pem")) and not list(kept.glob("promotion.pem"))
 
 
@@ -93,7 +91,7 @@ def test_a_kept_key_signs_for_its_role(kept: Path) -> None:
 def test_a_kept_key_that_cannot_sign_is_named(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     public = release_key(kept, "northbank").public_key()
     with pytest.raises(KeyRefused, match=r"awskms:gone did not sign: .*NotFound"):
-        sign_statement(statement("x@1", "0" * 64, GATE, {}), KeptKey("awskms:gone", public))
+        sign_statement(statement("x@1", "0" * 64, TEST_RESULT, {}), KeptKey("awskms:gone", public))
     with pytest.raises(KeyRefused, match=r"hsm:.* cannot be used"):
         KeptKey("hsm:2?label=x", public).sign(b"", None)  # type: ignore[arg-type]
     (kept / "promotion.pub").unlink()

@@ -1,6 +1,8 @@
 """Requests share batches; neither one of many rows nor a busy model keeps others waiting; each hears of its batches."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -35,24 +37,44 @@ def batcher(mounted: Engine, heard: list[Batch]) -> Iterator[Batcher]:
     batcher.close()
 
 
-def test_a_request_of_many_rows_takes_turns_with_those_behind_it(batcher: Batcher) -> None:
-    many = batcher.classify(MANY, "a")
-    few = [batcher.classify([SHORT], "a") for _ in range(3)]
+@pytest.fixture
+def held(mounted: Engine) -> Iterator[tuple[Batcher, threading.Event]]:
+    """A batcher that has computed one batch and goes on when the event is set: what is asked until then all waits."""
+    let_go = threading.Event()
+    batcher = Batcher(mounted, 1, lambda _: let_go.wait(60))
+    batcher.embed([SHORT]).result(60)
+    yield batcher, let_go
+    let_go.set()
+    batcher.close()
+
+
+def test_a_request_of_many_rows_takes_turns_with_those_behind_it(held: tuple[Batcher, threading.Event]) -> None:
+    batcher, let_go = held
+    ended: list[str] = []
+    many = _told(batcher.classify(MANY, "a"), "many", ended)
+    few = [_told(batcher.classify([SHORT], "a"), "few", ended) for _ in range(3)]
+    let_go.set()
     answers = [each.result(60) for each in few]
-    assert not many.done()
     alike = many.result(60)
+    batcher.close()  # who is told hears after who waits
+    assert ended == ["few"] * 3 + ["many"]
     assert len(alike) == len(MANY) and {answer.label for answer in alike} == {answers[0][0].label}
 
 
-def test_a_model_that_is_asked_a_lot_takes_turns_with_the_others(batcher: Batcher) -> None:
-    batcher.classify(MANY, "a")  # what comes now waits behind its first rows
-    noisy = [batcher.classify([SHORT], "a") for _ in range(3 * MOST_ROWS)]
-    quiet = [batcher.embed([SHORT]) for _ in range(2)]
-    for each in quiet:
-        each.result(60)
-    answered = sum(each.done() for each in noisy)
-    assert answered <= 2 * MOST_ROWS
-    noisy[-1].result(60)
+def test_a_model_that_is_asked_a_lot_takes_turns_with_the_others(held: tuple[Batcher, threading.Event]) -> None:
+    batcher, let_go = held
+    ended: list[str] = []
+    asked = [_told(batcher.classify([SHORT], "a"), "noisy", ended) for _ in range(3 * MOST_ROWS)]
+    asked += [_told(batcher.embed([SHORT]), "quiet", ended) for _ in range(2)]
+    let_go.set()
+    batcher.close()
+    assert len(ended) == len(asked)
+    assert "quiet" not in ended[MOST_ROWS:]
+
+
+def _told(asked: "Future[Any]", name: str, ended: list[str]) -> "Future[Any]":
+    asked.add_done_callback(lambda _: ended.append(name))
+    return asked
 
 
 def test_a_request_hears_of_its_own_batches(batcher: Batcher, mounted: Engine, heard: list[Batch]) -> None:
