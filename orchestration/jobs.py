@@ -13,6 +13,7 @@ build_release = dg.define_asset_job(
         "signed_artifact",
         "model_fingerprints",
     ),
+    tags={"pedigree/work": "build"},  # dagster.yaml leaves room beside builds: a rollback never waits for one
     description="From a tenant's deliveries to a signed release: one partition, one run.",
 )
 

@@ -9,7 +9,7 @@ import psutil
 class PeakMemory:
     """Samples resident memory (proportional set size where the kernel tells) of process trees until stopped."""
 
-    def __init__(self, roots: Iterable[int], every: float = 2.0) -> None:
+    def __init__(self, roots: Iterable[int], every: float = 5.0) -> None:
         self.peak_bytes = 0
         self._roots = list(roots)
         self._every = every

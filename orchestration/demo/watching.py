@@ -10,6 +10,7 @@ from orchestration.launch import Run, read_run, runs_of
 
 PATIENCE = 1800.0
 SENSOR_PATIENCE = 120.0
+LOOK_SECONDS = 2.0  # each look costs the web server a tenth of a second
 
 
 class StoryFailed(RuntimeError):
@@ -26,7 +27,7 @@ def wait_for_runs(console: Console, url: str, waited: Mapping[str, str]) -> dict
             if time.monotonic() > deadline:
                 raise StoryFailed(f"{', '.join(open_runs)} did not end within {PATIENCE:.0f} s")
             status.update(" · ".join(f"{name}: {says[name] or seen[name].status.lower()}" for name in open_runs))
-            time.sleep(1)
+            time.sleep(LOOK_SECONDS)
             for name in open_runs:
                 run = read_run(url, waited[name], seen[name].cursor)
                 seen[name] = replace(run, errors=seen[name].errors + run.errors)

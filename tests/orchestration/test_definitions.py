@@ -7,7 +7,9 @@ import sys
 from datetime import time
 
 import pytest
+import yaml
 
+from orchestration.jobs import build_release
 from orchestration.schedules import CRONS, build_schedules
 from orchestration.settings import CHECKOUT, Window
 
@@ -54,3 +56,11 @@ def test_a_schedule_that_an_environment_does_not_name_is_an_error() -> None:
 def test_the_training_window_may_span_midnight(start: str, end: str, moment: str, inside: bool) -> None:
     window = Window(start=time.fromisoformat(start), end=time.fromisoformat(end))
     assert window.contains(time.fromisoformat(moment)) is inside
+
+
+@pytest.mark.parametrize("instance", ["dagster.yaml", "deploy/dagster.yaml"])
+def test_builds_never_take_every_place_of_the_run_queue(instance: str) -> None:
+    runs = yaml.safe_load((CHECKOUT / instance).read_text())["concurrency"]["runs"]
+    limits = {limit["key"]: limit for limit in runs["tag_concurrency_limits"]}
+    (bound,) = [limits[key] for key, value in build_release.tags.items() if limits[key]["value"] == value]
+    assert bound["limit"] < runs["max_concurrent_runs"]
