@@ -93,14 +93,16 @@ class World:
         return time.monotonic() - began
 
     def measure_moves(self, seconds: float, times: int) -> tuple[list[dict[str, Any]], dict[str, float]]:
-        """Quiet load; then the same load while one model goes forth and back."""
-        with self._load() as quiet:
-            time.sleep(seconds)
-        forth, back = list[float](), list[float]()
-        with self._load() as busy:
-            for _ in range(times):
+        """In turn: a part of `seconds` of quiet load, the same load while one model goes forth and back."""
+        quiet, busy, forth, back = list[Answer](), list[Answer](), list[float](), list[float]()
+        for _ in range(times):
+            with self._load() as answers:
+                time.sleep(seconds / times)
+            quiet += answers
+            with self._load() as answers:
                 forth.append(self._paced(lambda: self.move(Release.parse(f"{MOVED}@2"))))
                 back.append(self._paced(lambda: self.move(Release.parse(f"{MOVED}@1"))))
+            busy += answers
         rows = [_row("quiet", quiet), _row("while one model is promoted and rolled back", busy)]
         failed, wrong = sum(1 for answer in busy if answer[5]), self._wrong(busy)
         return rows, {

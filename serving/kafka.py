@@ -98,10 +98,15 @@ class Topics:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._admin: AIOKafkaAdminClient | None = None
+        self._cluster = ""
         self.answers = False
 
     async def create(self) -> bool:
-        """Create what is missing; whether something was. Raises KafkaError, OSError."""
+        """Create what is missing; whether the broker forgot what it had since the last look.
+
+        The local broker keeps its log in memory, and has another cluster's id each time it starts. Raises KafkaError,
+        OSError.
+        """
         if self._admin is None:
             admin = AIOKafkaAdminClient(**self._settings.connection(), request_timeout_ms=5_000)
             await admin.start()
@@ -111,20 +116,23 @@ class Topics:
             REPLIES: self._settings.reply_partitions,
             DEAD_LETTERS: 1,
         }
+        cluster = (await self._admin.describe_cluster())["cluster_id"]
         missing = wanted.keys() - set(await self._admin.list_topics())
         if missing:
             new = [NewTopic(name, wanted[name], self._settings.replication) for name in sorted(missing)]
             for _, code, reason in (await self._admin.create_topics(new)).topic_errors:
                 if code not in (0, TopicAlreadyExistsError.errno):
                     raise for_code(code)(reason)
-        return bool(missing)
+        forgot = bool(missing) or self._cluster not in ("", cluster)
+        self._cluster = cluster
+        return forgot
 
     async def keep(self, follower: AIOKafkaConsumer, lost: Callable[[], None] = lambda: None) -> None:
         """Look every second, for ever; `lost` hears that the broker forgot what it had."""
         while True:
             try:
                 forgot = await self.create()
-                if await rewind(follower) or forgot:
+                if await rewind(follower, forgot) or forgot:
                     lost()
                 self.answers = True
             except (KafkaError, OSError):
@@ -168,15 +176,17 @@ async def started(client: Any, patience: float = 60.0) -> Any:
             await asyncio.sleep(0.2)
 
 
-async def rewind(follower: AIOKafkaConsumer) -> bool:
-    """Begin anew where the log is shorter than what was read of it: the broker lost it, and does not say so.
+async def rewind(follower: AIOKafkaConsumer, everything: bool) -> bool:
+    """Begin anew with `everything`, or where the log is shorter than what was read of it; whether there was any.
 
-    The end is that of the last fetch: asked for it, the local broker names the beginning of the last batch.
+    Offsets of the lost log may be committed to the new one: a broker does not say that they are past its end. The end
+    is that of the last fetch: asked for it, the local broker names the beginning of the last batch.
     """
-    shorter = [partition for partition in follower.assignment() if await _is_past_the_end(follower, partition)]
-    for partition in shorter:
+    assigned = follower.assignment()
+    lost = [partition for partition in assigned if everything or await _is_past_the_end(follower, partition)]
+    for partition in lost:
         follower.seek(partition, 0)
-    return bool(shorter)
+    return bool(lost)
 
 
 async def _is_past_the_end(follower: AIOKafkaConsumer, partition: aiokafka.TopicPartition) -> bool:

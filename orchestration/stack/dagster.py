@@ -41,7 +41,6 @@ def environment(settings: Settings) -> dict[str, str]:
     """The environment in which every Dagster process of this installation runs, and with it every run."""
     return os.environ | {
         "DAGSTER_HOME": str(dagster_home(settings)),
-        "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": "2",  # seconds for a call that is open when the code server is ended
         f"{PREFIX}STATE_DIR": str(settings.state_dir),
         f"{PREFIX}COMPANY_FILE": str(settings.company_file),
     }

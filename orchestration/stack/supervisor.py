@@ -110,11 +110,17 @@ def spawn(part: Part, ports: dict[str, int], log: Path) -> Entry:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_hear_interrupts,
             )
     except OSError as refused:
         raise StackError(f"{part.name} cannot be started: {refused}; run `make install`") from refused
     child.returncode = 0  # it is meant to outlive this object: no warning, no waiting
     return Entry(ports, child.pid, _born(child.pid), time.time(), str(log), list(part.leftovers))
+
+
+def _hear_interrupts() -> None:
+    """In the child: what a shell starts in the background ignores SIGINT, and Dagster then ignores SIGTERM too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def is_ready(part: Part, entry: Entry) -> bool:

@@ -27,6 +27,13 @@ Start = Callable[..., tuple[Part, Entry]]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
 PARENT = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]); time.sleep(99)"
 
+# As Dagster does: what it does at SIGINT it does at SIGTERM.
+LIKE_DAGSTER = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT)); print('up', flush=True)\n"
+    "try: time.sleep(99)\n"
+    "finally: print('ended well', flush=True)"
+)
+
 SHARING = (
     "import multiprocessing, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "lock = multiprocessing.get_context('spawn').Lock()\n"
@@ -66,6 +73,16 @@ def test_a_process_that_ignores_sigterm_is_ended_with_its_child(start: Start) ->
     stop([entry], grace=0.3)
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family)
     assert running(entry) is None
+
+
+def test_a_part_started_in_the_background_of_a_shell_still_ends_well(start: Start) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _, entry = start(LIKE_DAGSTER)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    stop([entry])
+    assert "ended well" in Path(entry.log).read_text()
 
 
 def test_what_a_killed_part_held_in_shared_memory_goes_with_it(start: Start) -> None:
