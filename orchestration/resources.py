@@ -66,6 +66,12 @@ def examples_dir(_: dg.InitResourceContext) -> Path:
 
 
 @dg.resource
+def ray_address(_: dg.InitResourceContext) -> str:
+    """The Ray cluster that scrubs; empty: this machine's cores do."""
+    return load_settings().ray_address
+
+
+@dg.resource
 def pages(_: dg.InitResourceContext) -> Pages:
     """Where checks leave pages for people, such as Data Docs."""
     settings = load_settings()
@@ -88,6 +94,7 @@ def build_resources() -> dict[str, Any]:
         "regions": regions,
         "work": work,
         "examples_dir": examples_dir,
+        "ray_address": ray_address,
         "pages": pages,
         "environment": environment_of_run,
         "references": references,

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     switch: Switch = Field(Switch(), description="how a region goes over to a new version")
     environment: Literal["local", "production"] = "local"
     executor: Literal["in_process", "k8s"] = "in_process"
+    ray_address: str = Field(
+        "", description="the Ray cluster that scrubs; its nodes see this state_dir; `local` starts one; empty: no Ray"
+    )
     alert_webhook: str | None = Field(None, description="where a failed build is reported, as a JSON POST")
     dagster_url: str = "http://127.0.0.1:3000"
     gateway_url: str = "http://127.0.0.1:8080"

@@ -49,6 +49,7 @@ def scrubbed_dataset(
     company: dg.ResourceParam[Company],
     keys_dir: dg.ResourceParam[Path],
     work: dg.ResourceParam[Path],
+    ray_address: dg.ResourceParam[str],
     normalized_dataset: Ref,
 ) -> dg.MaterializeResult:
     """PII out, subject UUIDs in; the same person has the same surrogate within the tenant, and only there."""
@@ -62,7 +63,7 @@ def scrubbed_dataset(
         privacy = company.tenants[release.tenant].privacy
         reader, make = reader_now(store, company, trusted_keys(keys_dir), folder / "detector")
         context.log.info(f"{reader.name} reads, detector {reader.digest}")
-        options = Options(make, privacy, keys_file(keys_dir, release.tenant), CANARIES)
+        options = Options(make, privacy, keys_file(keys_dir, release.tenant), CANARIES, ray=ray_address or None)
         done = scrub(rows, model, load_tenant_key(keys_dir, release.tenant), folder, context.log.info, options)
         sample = Sample(RESIDUE_SAMPLE, model.training.seed, plausible(privacy.operators))
         residue = find_residues(rows, records, model, sample, done.everyday)

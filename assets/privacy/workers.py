@@ -51,8 +51,10 @@ def on_cores(make: Callable[[], Work[Given, Done]], given: Iterable[Given], coun
 
 def on_ray(make: Callable[[], Work[Given, Done]], given: Iterable[Given], address: str) -> Iterator[Done]:
     """On every core of a Ray cluster (`pip install pedigree[ray]`); `local` starts one here. Raises WorkerLost."""
-    import ray
-
+    try:
+        import ray
+    except ModuleNotFoundError as missing:
+        raise WorkerLost("ray_address is set and Ray is not installed; `pip install pedigree[ray]`") from missing
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
     count = max(1, int(ray.cluster_resources().get("CPU", 1)))

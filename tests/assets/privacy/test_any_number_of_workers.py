@@ -84,3 +84,11 @@ def test_ray_writes_the_same_bytes(tmp_path: Path, make_note: MakeNote, run_scru
     finally:
         ray.shutdown()
     assert (tmp_path / "records.parquet").read_bytes() == here
+
+
+def test_a_cluster_without_ray_installed_is_refused_by_name(
+    make_note: MakeNote, run_scrub: RunScrub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(workers.WorkerLost, match=r"pip install pedigree\[ray\]"):
+        run_scrub([make_note(1, "Pt Quenby Hollis")], ray="local")
