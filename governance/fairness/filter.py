@@ -2,7 +2,8 @@
 
 Any pipeline that puts candidates in order attaches it at its end: whatever has the form of `FairnessFilter` will do,
 and `fair(rules)` makes one. Method: DetGreedy (Geyik, Ambler, Kenthapadi 2019, arXiv 1905.01989): place by place the
-best remaining candidate, unless a group would fall below its smallest share or rise above its largest.
+best remaining candidate, unless a group would fall below its smallest share or rise above its largest; and, other than
+there, already where no place would be left for all that is due later.
 """
 
 import math
@@ -81,11 +82,14 @@ def _next(
     rules: FairnessRules,
 ) -> tuple[Candidate, str]:
     """Who takes `place`, and why. `left`: best first."""
-    short = {name for name, share in rules.at_least.items() if counts[name] < math.floor(place * share)}
-    for each in left:
-        if (named := group(each.name)) in short:
-            least = math.floor(place * rules.at_least[str(named)])
-            return each, BY_SCORE if each is left[0] else f"{named} has at least {least} of the first {place}"
+    here = Counter(group(each.name) for each in left)
+    for to in range(place, rules.top + 1):
+        due = {name: math.floor(to * share) for name, share in rules.at_least.items()}
+        short = {name: lacks for name in due if (lacks := min(due[name] - counts[name], here[name])) > 0}
+        if sum(short.values()) > to - place:
+            chosen = next(each for each in left if group(each.name) in short)
+            named = str(group(chosen.name))
+            return chosen, BY_SCORE if chosen is left[0] else f"{named} has at least {due[named]} of the first {to}"
     full = {name for name, share in rules.at_most.items() if counts[name] >= math.ceil(place * share)}
     for each in left:
         if group(each.name) not in full:

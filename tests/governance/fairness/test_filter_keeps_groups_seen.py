@@ -58,6 +58,13 @@ def test_without_a_need_nothing_moves_and_with_one_the_reason_is_told() -> None:
     assert placed[2].reason == "second has at least 1 of the first 3" and placed[2].before == 5
 
 
+def test_two_groups_that_are_due_at_one_place_are_both_there_by_then() -> None:
+    rules = RULES.model_copy(update={"at_least": {"first": 0.5, "second": 0.5}})
+    placed = rerank([Candidate("q", 1), Candidate("a", 0), Candidate("b", 0), Candidate("i", 0)], rules)
+    assert [each.name for each in placed] == ["a", "i", "q", "b"]
+    assert placed[0].reason == "first has at least 1 of the first 2"
+
+
 def test_a_group_that_has_its_share_makes_room() -> None:
     rules = FairnessRules(groups=RULES.groups, at_most={"first": 0.5}, top=4)
     placed = rerank([Candidate(name, 1 - place / 10) for place, name in enumerate("abcij")], rules)
