@@ -63,7 +63,7 @@ def scrubbed_dataset(
         privacy = company.tenants[release.tenant].privacy
         reader, make = reader_now(store, company, trusted_keys(keys_dir), folder / "detector")
         context.log.info(f"{reader.name} reads, detector {reader.digest}")
-        options = Options(make, privacy, keys_file(keys_dir, release.tenant), CANARIES, ray=ray_address or None)
+        options = Options(make, privacy, keys_file(keys_dir, release.tenant), CANARIES, ray=ray_address)
         done = scrub(rows, model, load_tenant_key(keys_dir, release.tenant), folder, context.log.info, options)
         sample = Sample(RESIDUE_SAMPLE, model.training.seed, plausible(privacy.operators))
         residue = find_residues(rows, records, model, sample, done.everyday)

@@ -61,7 +61,7 @@ class Scrubbed:
 
 @dataclass(frozen=True)
 class Options:
-    """How a tenant's text is scrubbed and where: on `cores` (None: on all if it is worth it), or on a `ray` cluster.
+    """How a tenant's text is scrubbed, and where: on `cores` (None: all, if it is worth it) or on the cluster at `ray`.
 
     `detector` makes it in each worker; `subject_keys` is the file in which the operator `encrypt` keeps its keys.
     """
@@ -71,7 +71,7 @@ class Options:
     subject_keys: Path | None = None
     canaries: int = 0
     cores: int | None = None
-    ray: str | None = None
+    ray: str = ""
 
 
 DEFAULT = Options()

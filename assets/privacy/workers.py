@@ -22,7 +22,7 @@ UNDER_WAY = 2  # batches a worker has in hand: the one that it works on, and the
 
 
 class WorkerLost(RuntimeError):
-    """A worker ended without an answer; the message says what to look at."""
+    """A worker ended without an answer, or none can be had; the message says what to look at."""
 
 
 def cores() -> int:

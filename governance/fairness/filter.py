@@ -82,15 +82,18 @@ def _next(
     rules: FairnessRules,
 ) -> tuple[Candidate, str]:
     """Who takes `place`, and why. `left`: best first."""
+    full = {name for name, share in rules.at_most.items() if counts[name] >= math.ceil(place * share)}
     here = Counter(group(each.name) for each in left)
-    for to in range(place, rules.top + 1):
+    for to in range(place, min(rules.top + 1, place + len(left))):
         due = {name: math.floor(to * share) for name, share in rules.at_least.items()}
         short = {name: lacks for name in due if (lacks := min(due[name] - counts[name], here[name])) > 0}
         if sum(short.values()) > to - place:
-            chosen = next(each for each in left if group(each.name) in short)
+            # The best of those that are due; of a group that has its most only where no other is.
+            chosen = min(
+                (each for each in left if group(each.name) in short), key=lambda each: group(each.name) in full
+            )
             named = str(group(chosen.name))
             return chosen, BY_SCORE if chosen is left[0] else f"{named} has at least {due[named]} of the first {to}"
-    full = {name for name, share in rules.at_most.items() if counts[name] >= math.ceil(place * share)}
     for each in left:
         if group(each.name) not in full:
             passed = f"{group(left[0].name)} has its {counts[str(group(left[0].name))]} of the first {place} already"

@@ -118,11 +118,6 @@ def spawn(part: Part, ports: dict[str, int], log: Path) -> Entry:
     return Entry(ports, child.pid, _born(child.pid), time.time(), str(log), list(part.leftovers))
 
 
-def _hear_interrupts() -> None:
-    """In the child: what a shell starts in the background ignores SIGINT, and Dagster then ignores SIGTERM too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def is_ready(part: Part, entry: Entry) -> bool:
     """Whether the part answers by now. Raises StackError, with the tail of its log, when it died or took too long."""
     answers = part.ready(entry.started)
@@ -166,6 +161,11 @@ def processes_of(entry: Entry) -> list[psutil.Process]:
             if os.getsid(process.pid) == entry.pid and not _ended(process):
                 family.add(process)
     return list(family)
+
+
+def _hear_interrupts() -> None:
+    """In the child: what a shell starts in the background ignores SIGINT, and Dagster then ignores SIGTERM too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _shared_memory(process: psutil.Process) -> set[Path]:

@@ -80,6 +80,13 @@ class Fleet:
         self.servers.append(Server(process, f"http://127.0.0.1:{port}", log))
         return self.servers[-1]
 
+    def open(self, **environment: str) -> Server:
+        """A gateway, once every server of the fleet is ready."""
+        gateway = self.start("gateway", **environment)
+        for server in self.servers:
+            until(server.ready)
+        return gateway
+
     def token(self, tenant: str, tier: Tier = "enterprise", **options: Any) -> str:
         return issue.token(self.folder, tenant, tier, ISSUER, AUDIENCE, **options)
 

@@ -65,6 +65,14 @@ def test_two_groups_that_are_due_at_one_place_are_both_there_by_then() -> None:
     assert placed[0].reason == "first has at least 1 of the first 2"
 
 
+def test_of_those_that_are_due_one_with_its_most_waits() -> None:
+    groups = {"first": frozenset("ab"), "second": frozenset("ij"), "third": frozenset("xyz")}
+    least = {"first": 0.2, "second": 0.4, "third": 0.4}
+    rules = FairnessRules(groups=groups, at_least=least, at_most={"third": 0.45}, top=5)
+    placed = rerank([Candidate(name, 1 - place / 10) for place, name in enumerate("xyziaj")], rules)
+    assert [each.name for each in placed[:3]] == ["x", "i", "y"]
+
+
 def test_a_group_that_has_its_share_makes_room() -> None:
     rules = FairnessRules(groups=RULES.groups, at_most={"first": 0.5}, top=4)
     placed = rerank([Candidate(name, 1 - place / 10) for place, name in enumerate("abcij")], rules)

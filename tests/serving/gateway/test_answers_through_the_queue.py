@@ -40,12 +40,7 @@ def fleet(make_fleet: Callable[[], Fleet], make_release: Callable[..., Path]) ->
 
 @pytest.fixture(scope="module")
 def gateway(fleet: Fleet) -> Server:
-    gateway = fleet.start(
-        "gateway", GATEWAY_BURST='{"enterprise": 1000, "free": 3}', GATEWAY_RATE='{"enterprise": 500, "free": 0.5}'
-    )
-    for server in fleet.servers:
-        until(server.ready)
-    return gateway
+    return fleet.open(GATEWAY_BURST='{"enterprise": 1000, "free": 3}', GATEWAY_RATE='{"enterprise": 500, "free": 0.5}')
 
 
 @pytest.fixture(scope="module")

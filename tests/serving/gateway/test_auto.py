@@ -87,13 +87,10 @@ def gateway(fleet: Fleet, policies: Path, start_stack: StartStack, engine: Engin
     for name, text in JUDGED.items():
         judge(store, engine, f"{name}@1", str(live(fleet, name)), text, fleet.folder)
     reach = {name.removeprefix(PREFIX): value for name, value in store_environment(settings).items()}
-    gateway = fleet.start(
-        "gateway", GATEWAY_ROUTING_FILE=str(policies), GATEWAY_REGION="mumbai",
+    return fleet.open(
+        GATEWAY_ROUTING_FILE=str(policies), GATEWAY_REGION="mumbai",
         GATEWAY_BURST='{"enterprise": 1000, "free": 2}', GATEWAY_RATE='{"enterprise": 500, "free": 0.1}', **reach,
     )  # fmt: skip
-    for server in fleet.servers:
-        until(server.ready)
-    return gateway
 
 
 @pytest.fixture

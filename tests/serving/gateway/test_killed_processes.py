@@ -80,10 +80,7 @@ def fleet(make_fleet: Callable[[], Fleet]) -> Fleet:
 
 @pytest.fixture(scope="module")
 def gateway(fleet: Fleet) -> Server:
-    gateway = fleet.start("gateway", GATEWAY_TARGET='{"enterprise": 60, "free": 60}')
-    for server in fleet.servers:
-        until(server.ready)
-    return gateway
+    return fleet.open(GATEWAY_TARGET='{"enterprise": 60, "free": 60}')
 
 
 @pytest.fixture

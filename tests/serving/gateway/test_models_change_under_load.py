@@ -28,10 +28,7 @@ def fleet(make_fleet: Callable[[], Fleet], make_release: Callable[..., Path]) ->
 
 @pytest.fixture(scope="module")
 def gateway(fleet: Fleet) -> Server:
-    gateway = fleet.start("gateway", GATEWAY_TARGET='{"enterprise": 60, "free": 60}')
-    for server in fleet.servers:
-        until(server.ready)
-    return gateway
+    return fleet.open(GATEWAY_TARGET='{"enterprise": 60, "free": 60}')
 
 
 def ask(connection: httpx.Client, model: str, text: str) -> httpx.Response:
