@@ -1,7 +1,7 @@
 """Latency and bias of a candidate, measured on the engine; the statistics are governance/gate's."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from assets.evaluation.predict import Contender, predict
 from governance.gate import document as doc
 from governance.gate.bias import group_bias, swap_bias, swap_gender
-from governance.gate.latency import PAIRS, compare_latency, is_slow
+from governance.gate.latency import LOOKS, compare_latency, is_clear
 from governance.gate.noninferiority import seed_of
 from governance.gate.report import Against
 from governance.tenants import Bias
@@ -36,13 +36,14 @@ def measure_latency(
     limit: float,
     log: Log,
 ) -> doc.Latency:
-    """Single requests of both models in turn, against the first champion; slow only when a second round agrees."""
-    texts = [text for table in sets.values() for text in table["text"].to_pylist()[:PAIRS]]
+    """Single requests of both models in turn, against the first champion, until the answer is clear."""
+    texts = [text for table in sets.values() for text in table["text"].to_pylist()[: LOOKS[-1]]]
     opponent = next(iter(champions.values()), candidate)
-    log(f"latency: {candidate.name} and {opponent.name} in turn, {PAIRS} requests each")
-    _timed(engine, (candidate.name, opponent.name), texts, _WARM_UP)
+    names = (candidate.name,) if opponent is candidate else (candidate.name, opponent.name)
+    _timed(engine, names, texts[:_WARM_UP])
     if opponent is candidate:
-        timings = _timed(engine, (candidate.name,), texts, _ALONE)[0]
+        log(f"latency: {_ALONE} requests to {candidate.name}")
+        timings = _timed(engine, names, islice(cycle(texts), _ALONE))[0]
         alone = compare_latency(timings, timings, 0)
         return doc.Latency(
             against=None,
@@ -51,13 +52,17 @@ def measure_latency(
             candidate_p95=alone.candidate_p95,
             limit=limit,
         )
-    seed = seed_of(candidate.digest, opponent.digest, "latency")
-    ours, theirs = _timed(engine, (candidate.name, opponent.name), texts, PAIRS)
-    found = compare_latency(ours, theirs, seed)
-    if is_slow(found.ratio, found.lower, limit):
-        log(f"latency: p95 ratio {found.ratio:.2f}; measuring again, a busy machine is no evidence")
-        again = _timed(engine, (candidate.name, opponent.name), texts, PAIRS)
-        found = compare_latency(ours + again[0], theirs + again[1], seed)
+    requests = cycle(texts)
+    ours: list[float] = []
+    theirs: list[float] = []
+    for look, pairs in enumerate(LOOKS):
+        log(f"latency: {candidate.name} and {opponent.name} in turn, {pairs - len(ours)} requests each")
+        more = _timed(engine, names, islice(requests, pairs - len(ours)))
+        ours, theirs = ours + more[0], theirs + more[1]
+        found = compare_latency(ours, theirs, seed_of(candidate.digest, opponent.digest, "latency"))
+        log(f"latency: p95 ratio {found.ratio:.2f}, between {found.lower:.2f} and {found.upper:.2f}")
+        if is_clear(look, found, limit):
+            break
     return doc.Latency(against=opponent.name, limit=limit, **vars(found))
 
 
@@ -90,15 +95,15 @@ def measure_bias(
     return doc.Bias(column=bias.group, limit=bias.max_difference, blocking=bias.blocking, **vars(measured))
 
 
-def _timed(engine: "Engine", names: Sequence[str], texts: Sequence[str], rounds: int) -> list[list[float]]:
-    """Seconds [names][rounds] of single requests; each round asks every model the same text, in turning order.
+def _timed(engine: "Engine", names: Sequence[str], texts: Iterable[str]) -> list[list[float]]:
+    """Seconds [names][texts] of single requests; every model is asked each text, in turning order.
 
-    A machine so busy that it takes minutes gives fewer rounds: the bound widens, the build does not stall.
+    A machine so busy that it takes minutes gives fewer: the bound widens, the build does not stall.
     """
     seconds: list[list[float]] = [[] for _ in names]
     deadline = time.monotonic() + _BUDGET_SECONDS
     with one_thread():
-        for turn, text in enumerate(islice(cycle(texts), rounds)):
+        for turn, text in enumerate(texts):
             for at in range(len(names)) if turn % 2 else reversed(range(len(names))):
                 start = time.perf_counter()
                 engine.classify([text], [names[at]])

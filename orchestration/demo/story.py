@@ -27,7 +27,7 @@ from serving.triton.client import ask
 
 STATE = ".pedigree/demo"
 FIRST_ROWS = 3100  # seven in ten subjects judge: more than 2,000 evaluation rows
-LATER_ROWS = 900
+LATER_ROWS = 800
 QUESTIONS = {
     "northbank.support-intents": "I lost my card on the train, please block it",
     "stclare.triage-notes": "Chest pain radiating to the left arm since this morning, sweating",
