@@ -195,7 +195,7 @@ def _memory(dtype: str, resident: int) -> dict[str, Any]:
     slots = [encoder.slots.take(layers(encoder, seed)) for seed in range(resident)]
     gc.collect()
     grown, deltas = held() - before, sum(slot.bytes for slot in slots)
-    weights = sum(p.nbytes for p in encoder.parameters())
+    weights = encoder.bytes
     return {
         "dtype": dtype,
         "way": f"{resident} adapters resident",
