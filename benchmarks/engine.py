@@ -45,6 +45,7 @@ def main() -> None:
         "flatness_32": seconds["one adapter"] / seconds["32 adapters"],
         "flatness_1000": seconds["one adapter"] / seconds[f"random of {resident}"],
         "over_bare_base": seconds["32 adapters"] / seconds["bare base"],
+        "transformers_over_bare_base": seconds["bare base by transformers"] / seconds["bare base"],
         "peft_over_engine": seconds["peft, mixed batch"] / seconds["8 adapters"],
         "memory_over_deltas_1000": memory[0]["over_deltas"],
         **{f"memory_ratio_{n}": memory[0][f"copies_{n}_over_engine"] for n in COPIES},
@@ -72,7 +73,7 @@ def measure_time(dtype: str, resident: int, rounds: int, count: int) -> list[dic
         f"random of {resident}": passing(lambda: draw.choices(slots, k=count)),
     }
     if dtype == "float32":
-        ways |= peft_ways(tokens) | {"full copies, one by one": copies_way(tokens)}
+        ways |= peft_ways(tokens) | transformers_ways(tokens)
     median = in_turn(ways, rounds)
     about = {"device": torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU", "dtype": dtype, "rows": count}
     return [{**about, "way": way, "ms": ms, "rows_s": count / ms * 1000} for way, ms in median.items()]
@@ -140,18 +141,22 @@ def peft_ways(tokens: list[list[int]]) -> dict[str, Way]:
     return {"peft, set_adapter, 8 passes": one_by_one, "peft, mixed batch": mixed}
 
 
-def copies_way(tokens: list[list[int]]) -> Way:
-    """8 merged models, 4 rows each. One set of weights stands for all of them: time, not memory, is measured."""
+def transformers_ways(tokens: list[list[int]]) -> dict[str, Way]:
+    """The base as transformers runs it; 8 merged models, 4 rows each: time, not memory, so one model stands for all."""
     from transformers import AutoModel
 
     model, ids = AutoModel.from_pretrained(folder()).eval().to(DEVICE), torch.tensor(tokens, device=DEVICE)
 
     @torch.inference_mode()
-    def run() -> None:
+    def at_once() -> None:
+        model(input_ids=ids)
+
+    @torch.inference_mode()
+    def one_by_one() -> None:
         for i in range(8):
             model(input_ids=ids[i::8])
 
-    return run
+    return {"bare base by transformers": at_once, "full copies, one by one": one_by_one}
 
 
 def measure_equality(dtype: str) -> dict[str, Any]:
