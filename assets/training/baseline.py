@@ -27,6 +27,7 @@ def linear_head(
     from sklearn.preprocessing import StandardScaler
 
     from assets.training.encoder import embed, load_base, reproducible
+    from serving.engine.packed import pack_frozen
 
     if len(found := set(train.labels)) < 2:
         raise OneClass(f"all {len(train.labels)} training rows are labelled {found}; deliver rows of a second label")
@@ -34,6 +35,7 @@ def linear_head(
     with reproducible(seed=0) as device:
         encoder, tokenizer = load_base(base)
         encoder.to(device)
+        pack_frozen(encoder)
         known = embed(encoder, tokenizer, train.texts, max_tokens).numpy()
         asked = embed(encoder, tokenizer, texts, max_tokens).numpy()
     head = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))

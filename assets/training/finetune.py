@@ -23,6 +23,7 @@ from assets.training.encoder import (
 from assets.training.split import Examples, OneClass, TooFewRows
 from governance.tenants import Training
 from serving.engine.base import BaseUnusable
+from serving.engine.packed import pack_frozen
 
 IMBALANCE = 3.0  # largest class over smallest, from which the classes are weighted
 UNTAUGHT = -100  # a label of the validation part that no training row bears
@@ -171,8 +172,10 @@ def _adapted(base: Path, training: Training, labels: int, device: torch.device) 
     for name, module in encoder.named_modules():
         if isinstance(module, torch.nn.Dropout):  # not in the attention: a CPU takes a third longer with it
             module.p = 0.0 if ".attention.self" in name else training.dropout
+    encoder = encoder.to(device)
+    pack_frozen(encoder)
     head = torch.nn.Linear(encoder.config.hidden_size, labels)
-    return Classifier(encoder.to(device), tokenizer, head.to(device))
+    return Classifier(encoder, tokenizer, head.to(device))
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from serving.engine.adapters import BaseShape
 from serving.engine.base import BaseUnusable
+from serving.engine.packed import pack
 from serving.engine.slots import Slot, Slots
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -35,9 +36,8 @@ class Encoder:
             {name: linear for name, linear in linears.items() if not name.startswith("pooler.")}, pages, most_bytes
         )
         self.bytes = sum(weights.nbytes for weights in self._model.parameters())  # of the base alone
-        if self.device == "cpu" and dtype == "float32" and torch.backends.mkldnn.is_available():
-            for linear in linears.values():
-                _pack(linear)
+        for linear in linears.values():
+            pack(linear)
         self._truncating = lru_cache(maxsize=64)(self._truncating_at)
 
     @property
@@ -86,18 +86,3 @@ def _load(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         parameter.requires_grad_(False)
         parameter.data = parameter.data.clone()
     return model.eval(), tokenizer
-
-
-def _pack(linear: nn.Linear) -> None:
-    """Keep the weights in oneDNN's own layout: 1.3 times the rows a second of the plain product on a CPU.
-
-    torch gives these operators no public name; its compiler calls them.
-    """
-    weight, bias = torch.ops.mkldnn._reorder_linear_weight(linear.weight), linear.bias
-    linear.weight.data = linear.weight.new_empty(0)  # held once
-
-    def forward(rows: Tensor) -> Tensor:
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
-        return product
-
-    linear.forward = forward  # type: ignore[assignment]
