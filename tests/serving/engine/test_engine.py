@@ -112,10 +112,11 @@ def test_logits_of_any_adapter_beside_others_equal_pefts(
         vectors = engine.vectors(engine.rows(texts, models))
         for vector, model, text, (_, peft) in zip(vectors, models, texts, asked, strict=True):
             pooled = pooled_by_peft(base, peft, text)
-            torch.testing.assert_close(vector, pooled, atol=1e-5, rtol=0)
+            torch.testing.assert_close(vector.double(), pooled, atol=1e-5, rtol=0)
             wanted = peft.weight @ pooled + peft.bias
             scale = max(1.0, float(wanted.abs().max()))
-            torch.testing.assert_close(vector @ model.weight + model.bias, wanted, atol=1e-5 * scale, rtol=0)
+            logits = vector @ model.weight + model.bias
+            torch.testing.assert_close(logits.double(), wanted, atol=1e-5 * scale, rtol=0)
 
 
 def test_answers_keep_the_order_of_the_texts_over_many_batches(
