@@ -18,7 +18,7 @@ def small_company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     declared["tenants"] = {"loomworks": declared["tenants"]["loomworks"]}
     model = declared["tenants"]["loomworks"]["models"]["log-triage"]
     model["gate"] = {"margin_f1": 0.08, "margin_accuracy": 0.08, "latency_ratio": 3.0}
-    model["training"] |= {"evaluation_share": 0.4, "epochs": 2}  # few rows: more of them train
+    model["training"] |= {"evaluation_share": 0.4}  # few rows: more of them train
     company = tmp_path_factory.mktemp("company") / "pedigree.yaml"
     company.write_text(yaml.safe_dump(declared))
     return company

@@ -35,7 +35,7 @@ from serving.triton.client import Reply, ask, embed
 MODEL = "loomworks.log-triage"
 REGION = "mumbai"
 QUESTION = "checkout | connection to the database timed out after 30 s"
-ROWS, LATER_ROWS = 1500, 700
+ROWS, LATER_ROWS = 1500, 400
 
 
 @pytest.fixture(scope="module")
