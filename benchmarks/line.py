@@ -70,13 +70,14 @@ def directly(state_dir: Path) -> float:
         "keys_dir": settings.keys_dir,
         "catalogue": settings.mlflow_uri,
         "work": work,
+        "ray_address": settings.ray_address,
         "pages": Pages(settings.pages_dir, None),
         "environment": environment(CHECKOUT),
     }
     for stage, wants in (
         (raw_dataset, ("store", "company")),
         (normalized_dataset, ("store", "company", "work", "pages", "raw_dataset")),
-        (scrubbed_dataset, ("store", "company", "keys_dir", "work", "normalized_dataset")),
+        (scrubbed_dataset, ("store", "company", "keys_dir", "work", "ray_address", "normalized_dataset")),
         (lora_adapter, ("store", "company", "catalogue", "work", "scrubbed_dataset")),
         (validation_report, ("store", "company", "keys_dir", "work", "scrubbed_dataset", "lora_adapter")),
         (

@@ -13,6 +13,7 @@ from governance.custody.store import AlreadyExists, NotFound, ObjectStore
 from governance.tenants import Release
 
 NEW_DELIVERY = "new delivery"
+_seen: dict[tuple[str, str], "Request"] = {}  # by key and etag: a request is written once, so it is read once
 
 
 class Request(BaseModel):
@@ -30,11 +31,13 @@ def requests(store: ObjectStore, tenant: str, task: str) -> list[Request]:
     """Every request for a release of `tenant/task`, by number."""
     prefix = f"{tenant}/{task}/releases/"
     try:
-        keys = [info.key for info in store.list(CENTRAL_BUCKET, prefix) if info.key.endswith("/request.json")]
+        written = [info for info in store.list(CENTRAL_BUCKET, prefix) if info.key.endswith("/request.json")]
     except store.client.exceptions.NoSuchBucket:
         return []
-    found = [Request.model_validate_json(store.read(CENTRAL_BUCKET, key)) for key in keys]
-    return sorted(found, key=lambda request: request.number)
+    for info in written:
+        if (info.key, info.etag) not in _seen:
+            _seen[info.key, info.etag] = Request.model_validate_json(store.read(CENTRAL_BUCKET, info.key))
+    return sorted((_seen[info.key, info.etag] for info in written), key=lambda request: request.number)
 
 
 def requested(store: ObjectStore, release: Release) -> Request:

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,17 @@ torch.set_num_threads(1)  # two threads that wait for each other on busy cores a
 
 @dataclass
 class Trained:
-    """What peft holds, to compare with, in float64: the encoder with its adapter, and the head."""
+    """What peft holds, to compare with: the encoder with its adapter, and the head."""
 
     encoder: Any
     weight: torch.Tensor
     bias: torch.Tensor
     max_tokens: int
+
+    @cached_property
+    def exact(self) -> Any:
+        """The encoder in float64."""
+        return deepcopy(self.encoder).double()
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +77,7 @@ def make_adapter(base: Path) -> Callable[..., Trained]:
         save_file({"weight": weight, "bias": bias}, str(folder / "head.safetensors"))
         head = {"labels": list(labels), "pooling": "mean", "max_tokens": max_tokens, "dtype": "float32"}
         (folder / "head.json").write_text(json.dumps(head))
-        return Trained(encoder.eval().double(), weight.double(), bias.double(), max_tokens)
+        return Trained(encoder.eval(), weight, bias, max_tokens)
 
     return make
 

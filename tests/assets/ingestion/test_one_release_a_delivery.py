@@ -73,3 +73,14 @@ def test_more_than_nine_releases_stay_in_order(client: Client) -> None:
     for number in range(1, 12):
         assert request_release(client.store, client.tenant, "k", manifest(f"d{number}")).number == number
     assert [each.number for each in requests(client.store, client.tenant, "k")] == list(range(1, 12))
+
+
+def test_a_request_is_read_once_by_a_process(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    request_release(client.store, client.tenant, "k", A)
+    first = requests(client.store, client.tenant, "k")
+    reads: list[str] = []
+    read = client.store.read
+    monkeypatch.setattr(client.store, "read", lambda bucket, key: reads.append(key) or read(bucket, key))
+    second = request_release(client.store, client.tenant, "k", B)
+    assert requests(client.store, client.tenant, "k")[0] == first[0]
+    assert reads == [f"{client.tenant}/k/releases/{second.number}/request.json"]
