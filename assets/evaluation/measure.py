@@ -38,20 +38,11 @@ def measure_latency(
 ) -> doc.Latency:
     """Single requests of both models in turn, against the first champion, until the answer is clear."""
     texts = [text for table in sets.values() for text in table["text"].to_pylist()[: LOOKS[-1]]]
-    opponent = next(iter(champions.values()), candidate)
-    names = (candidate.name,) if opponent is candidate else (candidate.name, opponent.name)
+    if not champions:
+        return _alone(engine, candidate, texts, limit, log)
+    opponent = next(iter(champions.values()))
+    names = (candidate.name, opponent.name)
     _timed(engine, names, texts[:_WARM_UP])
-    if opponent is candidate:
-        log(f"latency: {_ALONE} requests to {candidate.name}")
-        timings = _timed(engine, names, islice(cycle(texts), _ALONE))[0]
-        alone = compare_latency(timings, timings, 0)
-        return doc.Latency(
-            against=None,
-            pairs=_ALONE,
-            candidate_p50=alone.candidate_p50,
-            candidate_p95=alone.candidate_p95,
-            limit=limit,
-        )
     requests = cycle(texts)
     ours: list[float] = []
     theirs: list[float] = []
@@ -64,6 +55,17 @@ def measure_latency(
         if is_clear(look, found, limit):
             break
     return doc.Latency(against=opponent.name, limit=limit, **vars(found))
+
+
+def _alone(engine: "Engine", candidate: Contender, texts: Sequence[str], limit: float, log: Log) -> doc.Latency:
+    """A first release has nobody to be compared with: how slow it is, is noted."""
+    log(f"latency: {_ALONE} requests to {candidate.name}")
+    _timed(engine, [candidate.name], texts[:_WARM_UP])
+    (timings,) = _timed(engine, [candidate.name], islice(cycle(texts), _ALONE))
+    found = compare_latency(timings, timings, 0)
+    return doc.Latency(
+        against=None, pairs=_ALONE, candidate_p50=found.candidate_p50, candidate_p95=found.candidate_p95, limit=limit
+    )
 
 
 def measure_bias(

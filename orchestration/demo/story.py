@@ -21,6 +21,7 @@ from orchestration.demo.watching import expect, wait_for_launch, wait_for_runs
 from orchestration.launch import Run, launch, promotion
 from orchestration.samples import Sample, generate
 from orchestration.settings import Settings, load_settings
+from orchestration.stack import replica
 from orchestration.stack.supervisor import read_ledger
 from orchestration.tracing import trace_region
 from serving.triton.client import ask
@@ -43,7 +44,7 @@ def tell(console: Console) -> None:
     settings = _fresh()
     try:
         with _chapter(console, "The stack"):
-            settings = start_with_progress(settings)
+            settings = start_with_progress(settings, _parts(settings))
         pids = [os.getpid(), *(entry.pid for entry in read_ledger(settings.state_dir).values())]
         with PeakMemory(pids) as memory:
             _chapters(console, settings)
@@ -62,6 +63,12 @@ def _fresh() -> Settings:
     stack.stop(settings)
     shutil.rmtree(settings.state_dir, ignore_errors=True)
     return settings
+
+
+def _parts(settings: Settings) -> list[str]:
+    """Whom the story tells of, with those whom they need: nothing happens in it between a client and Triton."""
+    replicas = (replica.part_name(region) for region in settings.company().regions)
+    return ["mlflow", "pages", *replicas, "dagster-daemon"]
 
 
 def _chapters(console: Console, settings: Settings) -> None:
