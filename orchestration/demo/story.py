@@ -27,7 +27,7 @@ from orchestration.tracing import trace_region
 from serving.triton.client import ask
 
 STATE = ".pedigree/demo"
-FIRST_ROWS = 2900  # three in four subjects judge: more than 2,000 evaluation rows
+FIRST_ROWS = 3100  # seven in ten subjects judge: more than 2,000 evaluation rows
 LATER_ROWS = 800
 QUESTIONS = {
     "northbank.support-intents": "I lost my card on the train, please block it",
