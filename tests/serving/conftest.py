@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +32,6 @@ class Trained:
     weight: torch.Tensor
     bias: torch.Tensor
     max_tokens: int
-
-    @cached_property
-    def exact(self) -> Any:
-        """The encoder in float64."""
-        return deepcopy(self.encoder).double()
 
 
 @pytest.fixture(scope="session")
