@@ -29,7 +29,6 @@ from serving.triton.keep import BACKEND
 TEXT = "I lost my card on the train this morning and somebody has tried to withdraw cash with it, please block it"
 IN_FLIGHT = (1, 8, 32, 64)
 SERVER = "tritonserver"
-TURNS = 5
 SETTLE = 0.05  # seconds after a first answer that count as mounting still
 
 
@@ -80,15 +79,24 @@ def prepared(folder: Path) -> tuple[Path, Path]:
 
 
 def measure_overhead(region: Region, model: str, seconds: float) -> list[dict[str, Any]]:
-    """One request after the other: of the engine alone in this process, and through the server. They take turns."""
+    """One request after the other: of the engine alone in this process, and through the server.
+
+    They take turns request by request: so each finds the processor's caches as the others left them, and a machine
+    whose speed drifts is as slow for all.
+    """
     engine = Engine(releases.base())
     engine.mount(model, region.root / "models" / model / "1")
     ways: dict[str, Callable[[], object]] = {"the engine": lambda: engine.classify([TEXT], [model])}
     ways |= {protocol: partial(region.asking(protocol), model, TEXT) for protocol in ("http", "grpc")}
+    for call in ways.values():
+        call()
     times: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(TURNS):
+    stop = time.monotonic() + seconds * len(ways)
+    while time.monotonic() < stop:
         for way, call in ways.items():
-            times[way] += timed(call, seconds / TURNS)
+            start = time.perf_counter()
+            call()
+            times[way].append(time.perf_counter() - start)
     found = {way: latencies(each) for way, each in times.items()}
     base = found["the engine"]["p50_ms"]
     return [{"alone": way, **each, "over_engine": each["p50_ms"] / base} for way, each in found.items()]
@@ -216,18 +224,6 @@ def measure_kills(folder: Path) -> list[dict[str, Any]]:
         rows = [killed(region, truth, models, victim) for victim in (BACKEND, SERVER)]
         region.end()
     return [{**row, "left_in_shared_memory": len(region.shared_memory())} for row in rows]
-
-
-def timed(call: Callable[[], object], seconds: float) -> list[float]:
-    """Seconds of each call, one after the other."""
-    for _ in range(10):
-        call()
-    times, stop = list[float](), time.monotonic() + seconds
-    while time.monotonic() < stop:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return times
 
 
 def latencies(times: list[float]) -> dict[str, float]:

@@ -87,7 +87,9 @@ def test_a_mixed_padded_batch_equals_peft_row_by_row(
         assert answer.scores[answer.label] == max(answer.scores.values())
 
 
-@settings(max_examples=8, deadline=None, phases=[Phase.generate])  # a smaller example would take minutes to find
+# A smaller example would take minutes to find. The draws are the same each time: by a scale of 64 a random adapter can
+# multiply rounding so much that peft's own float32 is not within 1e-5 of float64 (decisions/2026-11-28-packed-weights).
+@settings(max_examples=12, deadline=None, phases=[Phase.generate], derandomize=True)
 @given(
     seed=st.integers(0, 1000),
     rank=st.sampled_from([1, 2, 3, 8, 16, 33, 64]),
