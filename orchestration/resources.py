@@ -42,12 +42,16 @@ def catalogue(_: dg.InitResourceContext) -> str:
 @dg.resource
 def regions(_: dg.InitResourceContext) -> dict[str, RegionHome]:
     settings = load_settings()
-    declared = settings.company().regions
+    first, *others = settings.company().regions
     return {
         name: RegionHome(
-            name, settings.region_root(name), settings.triton.get(name, ""), settings.replicas.get(name, "")
+            name,
+            settings.region_root(name),
+            settings.triton.get(name, ""),
+            settings.replicas.get(name, ""),
+            leader=None if name == first else first,
         )
-        for name in declared
+        for name in (first, *others)
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from governance.audit.acts import RecordAct, publishing, returning
-from governance.custody.keys import trusted_keys
+from governance.custody.keys import TrustedKeys, trusted_keys
 from governance.custody.records import Record, pointed, read_record
 from governance.custody.store import ObjectStore
 from governance.gate.verdict import require_gate
@@ -30,6 +30,7 @@ from governance.trust.live import (
 from serving.replication.statement import RegionStatement, read_statement
 
 PATIENCE = 180.0  # seconds until the region must have said what came of a pointer
+LEADER_PATIENCE = 60.0  # seconds until the leader's own promotion must have begun
 LOOK_SECONDS, LOOK_PART = 0.05, 0.05  # between two looks: so long, or this part of the time waited so far
 
 
@@ -37,14 +38,22 @@ class PromotionFailed(RuntimeError):
     """The region did not come to answer with the release; it answers with what it had before."""
 
 
+class LeaderAwaited(RuntimeError):
+    """A rollout begins with another region, in which the release does not answer."""
+
+
 @dataclass(frozen=True)
 class RegionHome:
-    """A region as this installation reaches it: name, folder, address of its Triton and of its replica."""
+    """A region as this installation reaches it: name, folder, address of its Triton and of its replica.
+
+    leader: the region in which a release must answer before it may here, None for the one that a rollout begins with.
+    """
 
     name: str
     root: Path
     address: str
     replica: str
+    leader: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,12 +77,16 @@ def promote(
     """Verify the gate, publish the live pointer, and wait until the region says that the release answers.
 
     The region's old version answers until its switch. Before a pointer comes its entry in the audit log, by `record`.
-    Raises GateRefused, NotFound, TrustRefused, AuditRefused, PromotionConflict before anything was published;
-    PromotionFailed after the way back.
+    A newer release waits until it answers in the region's leader; an older one, a rollback, waits for nobody.
+    Raises GateRefused, NotFound, TrustRefused, AuditRefused, LeaderAwaited, PromotionConflict before anything was
+    published; PromotionFailed after the way back.
     """
     trusted = trusted_keys(keys_dir)
     digest = str(signed_bundle(store, release).facts["release_digest"])
     standing = read_live(store, release.tenant, release.task, home.name, trusted)
+    if home.leader and (standing is None or release.number > Release.parse(standing.release).number):
+        log(f"{home.name}: waits until {release} answers in {home.leader}")
+        _wait_for_leader(store, trusted, home.leader, release, digest)
     number, before = (standing.number + 1, standing.release) if standing else (1, None)
     record(publishing(release, digest, home.name, number, before, approver, reason))
     pointer = write_live(store, keys_dir, release, digest, home.name, reason, approver, standing)
@@ -113,6 +126,25 @@ def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePo
     raise PromotionFailed(
         f"{home.name} did not say within {PATIENCE:.0f} s what came of pointer {pointer.number}, which names "
         f"{pointer.release}; is its replica up at {home.replica or 'no address'}? `pedigree status` tells"
+    )
+
+
+def _wait_for_leader(store: ObjectStore, trusted: TrustedKeys, leader: str, release: Release, digest: str) -> None:
+    """Until `leader` says that it answers with the release. Raises LeaderAwaited, StatementRefused, KeyRefused."""
+    key, began, patience = trusted.region(leader), time.monotonic(), LEADER_PATIENCE
+    while (waited := time.monotonic() - began) < patience:
+        pointer = read_live(store, release.tenant, release.task, leader, trusted)
+        if pointer and pointer.digest == digest:
+            patience = PATIENCE
+            said = read_statement(store, leader, release.model, key)
+            if said and said.pointer == pointer.sha256:
+                if said.refused is None:
+                    return
+                raise LeaderAwaited(f"{leader}, which comes first, refuses {release}: {said.refused}")
+        time.sleep(max(LOOK_SECONDS, LOOK_PART * waited))
+    raise LeaderAwaited(
+        f"{release} does not answer in {leader}, which comes first (the order of `regions` in pedigree.yaml); "
+        f"materialize promoted_model at {leader}|{release}, then here again"
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Container
 from typing import Generic, TypeVar
 
 from serving.messages import Tier
@@ -38,13 +39,23 @@ class FairQueue(Generic[Item]):
     def take(self) -> Item:
         """The next item. Raises IndexError when nothing waits."""
         tenant, turns = self._order[0]
-        item = self._lines[tenant].popleft()
         self._turn += 1
-        if not self._lines[tenant]:
-            del self._lines[tenant]
-            self._order.popleft()
-            self._turn = 0
-        elif self._turn >= turns:
+        item = self._pop(tenant)
+        if tenant in self._lines and self._turn >= turns:
             self._order.rotate(-1)
             self._turn = 0
+        return item
+
+    def take_beside(self, tenants: Container[str]) -> Item:
+        """The next item of anybody else, out of turn. Raises IndexError when none waits."""
+        others = [tenant for tenant, _ in self._order if tenant not in tenants]
+        return self._pop(others[0])
+
+    def _pop(self, tenant: str) -> Item:
+        item = self._lines[tenant].popleft()
+        if not self._lines[tenant]:
+            del self._lines[tenant]
+            if self._order[0][0] == tenant:
+                self._turn = 0
+            self._order = deque(each for each in self._order if each[0] != tenant)
         return item

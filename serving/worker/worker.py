@@ -7,6 +7,7 @@ and those that were answered already are answered from memory.
 import asyncio
 import secrets
 import time
+from collections import Counter as Numbers
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -69,7 +70,8 @@ class Worker(ConsumerRebalanceListener):
         self._offsets = Offsets()
         self._generation = 0
         self._room = settings.in_flight
-        self._freed, self._moved = asyncio.Event(), asyncio.Event()
+        self._asked: Numbers[str] = Numbers()  # requests in work, by tenant
+        self._changed, self._moved = asyncio.Event(), asyncio.Event()
         self._producer = producer(kafka)
         self._consumer: AIOKafkaConsumer = consumer(kafka, settings.group)
         self._topics = Topics(kafka)
@@ -155,6 +157,7 @@ class Worker(ConsumerRebalanceListener):
             self._work(self._set_aside_unread(message, str(broken)))
             return
         self._queue.put(request.tenant, request.tier, Taken(request, message, self._generation))
+        self._changed.set()
 
     def _hold_back(self) -> None:
         """A partition with enough waiting here is not fetched from until some of it is done."""
@@ -168,17 +171,22 @@ class Worker(ConsumerRebalanceListener):
     async def _dispatch(self) -> None:
         while True:
             await self._queue.filled()
-            while self._room <= 0:
-                self._freed.clear()
-                await self._freed.wait()
-            batch: list[Taken] = []
-            while len(self._queue) and self._room > 0:
-                taken = self._queue.take()
-                if taken.generation == self._generation:
-                    batch.append(taken)
-                    self._room -= len(taken.request.texts)
-            if batch:
+            self._changed.clear()
+            if batch := list(self._next()):
                 self._work(self._begin(batch))
+            else:
+                await self._changed.wait()
+
+    def _next(self) -> Iterator[Taken]:
+        """What there is room for; without room, a request of each tenant that has none in work: it would wait for the
+        others' otherwise."""
+        with suppress(IndexError):
+            while self._room > -self._settings.in_flight:
+                taken = self._queue.take() if self._room > 0 else self._queue.take_beside(self._asked)
+                if taken.generation == self._generation:
+                    self._room -= len(taken.request.texts)
+                    self._asked[taken.request.tenant] += 1
+                    yield taken
 
     async def _begin(self, batch: Sequence[Taken]) -> None:
         """Look at what is known of a batch, then ask the region for the rest, one model's requests together."""
@@ -267,6 +275,7 @@ class Worker(ConsumerRebalanceListener):
                 await self._memory.keep([(taken.request, reply) for taken, reply in replies], rows or {})
             await asyncio.gather(*(self._send(taken.request, reply) for taken, reply in replies))
         finally:
+            self._asked -= Numbers(taken.request.tenant for taken, _ in replies)  # who has none is no longer counted
             for taken, reply in replies:
                 ENDED.labels(reply.outcome).inc()
                 self._done(taken.message, len(taken.request.texts))
@@ -282,7 +291,7 @@ class Worker(ConsumerRebalanceListener):
 
     def _done(self, message: Any, rows: int) -> None:
         self._room += rows
-        self._freed.set()
+        self._changed.set()
         self._offsets.done(TopicPartition(message.topic, message.partition), message.offset)
         self._moved.set()
 

@@ -40,6 +40,15 @@ def test_one_tenants_requests_keep_their_order() -> None:
         queue.take()
 
 
+def test_who_is_not_among_the_busy_is_taken_out_of_turn_and_the_turns_go_on() -> None:
+    queue = filled(("noisy", "enterprise", 8), ("other", "free", 2), ("quiet", "free", 1))
+    assert queue.take() == "noisy"
+    assert queue.take_beside({"noisy", "other"}) == "quiet"
+    with pytest.raises(IndexError):
+        queue.take_beside({"noisy", "other"})
+    assert [queue.take() for _ in range(5)] == ["noisy"] * 3 + ["other", "noisy"]
+
+
 def test_who_waits_for_the_queue_hears_of_what_comes() -> None:
     async def scenario() -> str:
         queue: FairQueue[str] = FairQueue()
