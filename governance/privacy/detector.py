@@ -127,7 +127,7 @@ def _behind(stamp: int, text: str, spans: list[Span]) -> list[Span]:
     if not stamp:
         return list(spans)
     written = Span(0, len(text[:stamp].rstrip()), "DATE", 0.8, "rules")
-    return [written, *(replace(span, start=span.start + stamp, end=span.end + stamp) for span in spans)]
+    return [written, *(Span(s.start + stamp, s.end + stamp, s.entity, s.score, s.recognizer, s.of) for s in spans)]
 
 
 def _with_echoes(text: str, spans: list[Span]) -> list[Span]:

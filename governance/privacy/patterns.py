@@ -66,8 +66,17 @@ _DATE = (
 _CODE = rf"(?=[\w{_DASH}/]{{0,12}}\d)[A-Z0-9](?:[{_DASH}/]?[A-Z0-9]){{3,24}}"
 _IS = rf"(?:\s?(?:number|no\b\.?|num\b\.?|id\b|code)){{0,2}}(?:\s(?:is|was|of))?[\s:#=({_DASH}]{{0,4}}"
 
+_UPI = "ok[a-z]{3,10}|ybl|ibl|axl|apl|upi|paytm|pt(?:yes|sbi|hdfc|axis)|icici|sbi|hdfcbank|axisbank|kotak|yesbank"
+
 ONLINE = (
     rule("EMAIL", 1.0, r"(?<![\w.+%'-])[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+", cues="@"),
+    rule("EMAIL", 0.9, rf"(?<![\w.+%'-])[\w.-]{{2,64}}@(?:{_UPI})\b(?!\.\w)", cues="@"),
+    rule(
+        "EMAIL",
+        0.9,
+        r"\b[\w.+-]{1,64}(?:\sdot\s[\w-]{1,63}){0,3}\sat\s[\w-]{1,63}(?:\sdot\s[\w-]{2,63}){1,3}\b",
+        cues=" dot ",
+    ),
     rule(
         "EMAIL",
         0.9,

@@ -13,7 +13,7 @@ LOCALES = {
     "ro_RO": 1, "hr_HR": 1, "sl_SI": 1, "sv_SE": 2, "no_NO": 2, "da_DK": 2, "fi_FI": 2, "tr_TR": 2, "id_ID": 2,
     "fil_PH": 1, "vi_VN": 1, "et_EE": 1, "lt_LT": 1, "lv_LV": 1, "az_AZ": 1, "sq_AL": 1, "zu_ZA": 1, "yo_NG": 1,
     "ig_NG": 1, "tw_GH": 1, "en_KE": 1, "en_PK": 2, "en_BD": 1, "ru_RU": 2, "uk_UA": 1, "bg_BG": 1, "zh_CN": 2,
-    "ja_JP": 2,
+    "ja_JP": 2, "ko_KR": 2,
 }  # fmt: skip
 DRAWN = 250  # of each kind, locale by locale
 
@@ -75,9 +75,11 @@ def pool(locale: str) -> Pool:
     for provider in fake.get_providers():
         if isinstance(listed := getattr(provider, "cities", None), list):  # Italy's come from a set, in any order
             provider.cities = sorted(listed)
-    romanized = locale in ("zh_CN", "ja_JP")
+    romanized = locale in ("zh_CN", "ja_JP", "ko_KR")
     names = ["first_romanized_name", "last_romanized_name"] if locale == "ja_JP" else ["first_name", "last_name"]
-    if locale == "zh_CN":
+    if locale == "ko_KR":
+        first, last = words()["koreangiven"], words()["koreanfamily"]
+    elif locale == "zh_CN":
         full = [name.split() for name in _drawn(fake, "romanized_name")]
         first, last = [name[0] for name in full], [name[-1] for name in full]
     else:

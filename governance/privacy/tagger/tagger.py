@@ -17,6 +17,8 @@ from governance.privacy.tagger.tokens import CLASSES, known_as, tokenize, writin
 STREAM = 4096  # tokens that are read at once
 PIECE = 1024  # tokens; a longer text is cut, each piece with what it needs to hear
 REMEMBERED = 1 << 16  # words whose vectors are kept
+WRITTEN_WHOLE = ("PERSON", "LOCATION", "ADDRESS", "ID")  # of such a word no part is left
+NO_NAME = ("based", "born", "era", "free", "led", "like", "made", "owned", "run", "style")  # behind a name and a hyphen
 SURE = 0.88  # what the network's certainty is worth beside a rule's
 
 
@@ -118,14 +120,35 @@ def _pieces(number: int, text: str) -> Iterator[Piece]:
 
 
 def _decode(piece: Piece, classes: Sequence[int], sure: Sequence[float], at: int, into: list[Span]) -> None:
-    """Neighbouring tokens of one class become one span."""
+    """Neighbouring tokens of one class become one span, and what is written in one with them is theirs."""
     begun = -1
     for i in range(piece.first, piece.last + 1):
         kind = classes[at + i] if i < piece.last else 0
         if begun >= 0 and kind != classes[at + begun]:
             score = SURE * sum(sure[at + begun : at + i]) / (i - begun)
-            start, end = piece.spans[begun][0], piece.spans[i - 1][1]
-            into.append(Span(start, end, CLASSES[classes[at + begun]], round(score, 3), "tagger"))
+            entity = CLASSES[classes[at + begun]]
+            first, after = _whole(piece, classes, at, begun, i) if entity in WRITTEN_WHOLE else (begun, i)
+            start, end = piece.spans[first][0], piece.spans[after - 1][1]
+            into.append(Span(start, end, entity, round(score, 3), "tagger"))
             begun = -1
         if kind and begun < 0:
             begun = i
+
+
+def _whole(piece: Piece, classes: Sequence[int], at: int, begun: int, end: int) -> tuple[int, int]:
+    """The span with the rest of its first and its last word: `jdoe` + `42`, `X4A` + `2`, `Min` + `-jun`."""
+
+    def one_word(i: int) -> bool:
+        """Whether tokens i - 1 and i are letters and figures of one word."""
+        return not piece.gaps[i] and piece.words[i - 1].isalnum() and piece.words[i].isalnum()
+
+    while begun > piece.first and not classes[at + begun - 1] and one_word(begun):
+        begun -= 1
+    while end < piece.last and not classes[at + end] and one_word(end):
+        end += 1
+    behind = slice(end, end + 2)
+    sign, word = (*piece.words[behind], "", "")[:2]
+    hyphened = sign == "-" and word.isalpha() and word not in NO_NAME and not any(piece.gaps[behind])
+    if hyphened and end + 1 < piece.last and not any(classes[at + end : at + end + 2]):
+        end += 2
+    return begun, end

@@ -13,7 +13,13 @@ from governance.privacy import model_names
 from governance.privacy.spans import Detector, Span, merge
 
 WRITTEN = {
-    "EMAIL": ["ana.lopez+x@mail.example.co.uk", "ana [at] example [dot] com"],
+    "EMAIL": [
+        "ana.lopez+x@mail.example.co.uk",
+        "ana [at] example [dot] com",
+        "ana dot lopez at example dot com",
+        "ana.lopez@okhdfcbank",
+        "9876543210@ybl",
+    ],
     "PHONE": [
         "(212) 555-0142",
         "212.555.0142",

@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 from governance.custody.canonical import canonical_json
 from governance.privacy.detector import load_detector
 from governance.privacy.released import NETWORK, SETTINGS
-from governance.privacy.spans import Detector
+from governance.privacy.spans import Detector, Span
 from governance.privacy.tagger import tagger as reading
 from governance.privacy.tagger.network import Network
 from governance.privacy.tagger.tagger import Tagger
-from governance.privacy.tagger.tokens import SHAPES, tokenize, writing
+from governance.privacy.tagger.tokens import CLASSES, SHAPES, tokenize, writing
 
 TEXT = "Ask Ana Silva at Northbank, Hauptstraße 12, on 2024-05-01 about M. O'Neil's card 4111 and Zoë's note"
 WORDS = TEXT.split()
@@ -126,3 +126,23 @@ def test_every_token_has_a_writing_and_covers_its_letters(text: str) -> None:
     assert len(spans) == len(gaps)
     assert {i for a, b in spans for i in range(a, b)} == {i for i, c in enumerate(text) if not c.isspace()}
     assert all(writing(text[a:b])[3] < SHAPES for a, b in spans)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "wanted"),
+    [
+        ("ask Min-jun today", {"Min": "PERSON"}, "Min-jun"),
+        ("a Smith-led team", {"Smith": "PERSON"}, "Smith"),
+        ("a file of jdoe42 here", {"jdoe": "PERSON"}, "jdoe42"),
+        ("Sligo F91 X4A2 now", {"A": "ADDRESS"}, "X4A2"),
+        ("pod 7d9f fell", {"d": "ID"}, "7d9f"),
+        ("she is 34yo now", {"34": "AGE"}, "34"),
+        ("Ana Silva went", {"Ana": "PERSON", "Silva": "PERSON"}, "Ana Silva"),
+    ],
+)
+def test_no_part_of_a_word_is_left(text: str, said: dict[str, str], wanted: str) -> None:
+    (piece,) = reading._pieces(0, text)
+    classes = [CLASSES.index(said.get(word, "O")) for word in piece.words]
+    spans: list[Span] = []
+    reading._decode(piece, classes, [1.0] * len(classes), 0, spans)
+    assert [text[span.start : span.end] for span in spans] == [wanted]
