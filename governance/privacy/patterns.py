@@ -66,6 +66,7 @@ _DATE = (
 _CODE = rf"(?=[\w{_DASH}/]{{0,12}}\d)[A-Z0-9](?:[{_DASH}/]?[A-Z0-9]){{3,24}}"
 _IS = rf"(?:\s?(?:number|no\b\.?|num\b\.?|id\b|code)){{0,2}}(?:\s(?:is|was|of))?[\s:#=({_DASH}]{{0,4}}"
 
+_NOBODYS_HOME = "app|default|deploy|ec2-user|jenkins|node|public|Public|root|runner|shared|Shared|ubuntu|vagrant"
 _UPI = "ok[a-z]{3,10}|ybl|ibl|axl|apl|upi|paytm|pt(?:yes|sbi|hdfc|axis)|icici|sbi|hdfcbank|axisbank|kotak|yesbank"
 
 ONLINE = (
@@ -83,6 +84,19 @@ ONLINE = (
         r"\b[\w.+-]{1,64}\s?[\[(]\s?at\s?[\])]\s?[\w-]{1,63}",
         r"(?:\s?(?:\.|[\[(]\s?dot\s?[\])])\s?[\w-]{1,63}){1,4}",
         cues="[ (",
+    ),
+    rule(  # the owner of a home folder
+        "USERNAME",
+        0.9,
+        rf"(?:/home/|/Users/|\\Users\\)(?!(?:{_NOBODYS_HOME})\b)(?P<v>[\w.-]{{2,32}})",
+        case=True,
+        cues="/home/ /users/ \\users\\",
+    ),
+    rule(
+        "USERNAME",
+        0.85,
+        r"\b(?:insta(?:gram)?|twitter|tiktok|snap(?:chat)?|telegram|discord)\b[^@\n]{1,20}(?P<v>@[a-z_][\w.]{1,30}\w)",
+        cues="insta twitter tiktok snap telegram discord",
     ),
     rule("URL", 0.95, r"(?:\bhttps?://|\bwww\.)[^\s<>\"']{3,300}(?<![.,;:!?)\]}])", cues="http www."),
     rule("IP", 0.95, r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)", check=_ip),

@@ -8,7 +8,7 @@ from governance.privacy.patterns import RULES
 from governance.privacy.rule import Rule
 
 # Rules of these entities can match a text without any digit; the others are not tried there.
-WITHOUT_DIGITS = frozenset({"EMAIL", "PERSON", "ORGANIZATION", "AGE", "SECRET", "DEVICE", "URL"})
+WITHOUT_DIGITS = frozenset({"EMAIL", "PERSON", "ORGANIZATION", "AGE", "SECRET", "DEVICE", "URL", "USERNAME"})
 
 
 class RuleRecognizer(LocalRecognizer):
