@@ -42,7 +42,8 @@ def catalogue(_: dg.InitResourceContext) -> str:
 @dg.resource
 def regions(_: dg.InitResourceContext) -> dict[str, RegionHome]:
     settings = load_settings()
-    first, *others = settings.company().regions
+    declared = settings.company().regions
+    first = next(iter(declared))
     return {
         name: RegionHome(
             name,
@@ -51,7 +52,7 @@ def regions(_: dg.InitResourceContext) -> dict[str, RegionHome]:
             settings.replicas.get(name, ""),
             leader=None if name == first else first,
         )
-        for name in (first, *others)
+        for name in declared
     }
 
 

@@ -76,7 +76,7 @@ ONLINE = (
         "EMAIL",
         0.9,
         r"\b[\w.+-]{1,64}(?:\sdot\s[\w-]{1,63}){0,3}\sat\s[\w-]{1,63}(?:\sdot\s[\w-]{2,63}){1,3}\b",
-        cues=" dot ",
+        cues="dot",
     ),
     rule(
         "EMAIL",

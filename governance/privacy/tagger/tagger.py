@@ -16,6 +16,7 @@ from governance.privacy.tagger.tokens import CLASSES, known_as, tokenize, writin
 
 STREAM = 4096  # tokens that are read at once
 PIECE = 1024  # tokens; a longer text is cut, each piece with what it needs to hear
+WORD = 64  # tokens that a piece may have more, so that it ends with a word
 REMEMBERED = 1 << 16  # words whose vectors are kept
 WRITTEN_WHOLE = ("PERSON", "LOCATION", "ADDRESS", "ID")  # of such a word no part is left
 NO_NAME = ("based", "born", "era", "free", "led", "like", "made", "owned", "run", "style")  # behind a name and a hyphen
@@ -112,11 +113,15 @@ def _streams(texts: Sequence[str]) -> Iterator[list[Piece]]:
 
 def _pieces(number: int, text: str) -> Iterator[Piece]:
     spans, gaps = tokenize(text)
-    for start in range(0, len(spans), PIECE):
+    start = 0
+    while start < len(spans):
         stop = min(start + PIECE, len(spans))
+        while stop < min(start + PIECE + WORD, len(spans)) and not gaps[stop]:
+            stop += 1
         a, b = max(0, start - REACH), min(len(spans), stop + REACH)
         heard = spans[a:b]
         yield Piece(number, heard, [text[i:j] for i, j in heard], gaps[a:b], start - a, stop - a)
+        start = stop
 
 
 def _decode(piece: Piece, classes: Sequence[int], sure: Sequence[float], at: int, into: list[Span]) -> None:

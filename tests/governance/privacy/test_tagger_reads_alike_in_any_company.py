@@ -146,3 +146,9 @@ def test_no_part_of_a_word_is_left(text: str, said: dict[str, str], wanted: str)
     spans: list[Span] = []
     reading._decode(piece, classes, [1.0] * len(classes), 0, spans)
     assert [text[span.start : span.end] for span in spans] == [wanted]
+
+
+def test_a_piece_ends_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PIECE", 1)
+    pieces = reading._pieces(0, "ask jdoe42 and Min-jun")
+    assert ["".join(piece.words[piece.first : piece.last]) for piece in pieces] == ["ask", "jdoe42", "and", "Min-jun"]
