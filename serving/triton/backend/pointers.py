@@ -1,13 +1,26 @@
 """Hears when a pointer on disk changes, so that a new release is followed at once and a thousand cost nothing."""
 
+import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
 
 from serving.triton.configuration import RepositoryError
 
-STEP_MS = 2  # a change is acted upon this long after it
+CHANGES: list[type[FileSystemEvent]] = [DirCreatedEvent, DirMovedEvent, FileMovedEvent, FileDeletedEvent]
 LOOK_SECONDS = 1.0  # every pointer is looked at this often too: some file systems tell no changes
 
 Log = Callable[[str], None]
@@ -37,6 +50,7 @@ class Pointers:
     def __init__(self, models: Path, kinds: Sequence[Pointer], log: Log) -> None:
         self._models, self._kinds, self._log = models, kinds, log
         self._seen: dict[tuple[str, str], Stamp] = {}
+        self._changed: SimpleQueue[str] = SimpleQueue()  # models that something happened to
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -59,27 +73,29 @@ class Pointers:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._changed.put("")  # whoever waits for a change wakes
         if self._thread:
             self._thread.join()
 
     def _loop(self) -> None:
-        from watchfiles import watch
-
         while not self._stopping.is_set():
             try:
                 self.look()
-                for changes in watch(
-                    self._models,
-                    watch_filter=None,
-                    step=STEP_MS,
-                    rust_timeout=int(LOOK_SECONDS * 1000),
-                    yield_on_timeout=True,
-                    stop_event=self._stopping,
-                ):
-                    self.look(part for _, path in changes for part in Path(path).relative_to(self._models).parts[:1])
+                with _heard(self._models, self._changed.put):
+                    while not self._stopping.is_set():
+                        self.look(self._names())
             except Exception as error:  # the watcher must outlive a full disk or a vanished folder
                 self._log(f"the pointers in {self._models} could not be read: {error}")
                 self._stopping.wait(LOOK_SECONDS)
+
+    def _names(self) -> set[str]:
+        """The models that something happened to by now; none where nothing did for LOOK_SECONDS."""
+        names = set[str]()
+        with suppress(Empty):
+            names.add(self._changed.get(timeout=LOOK_SECONDS))
+            while True:
+                names.add(self._changed.get_nowait())
+        return names
 
     def _stamp(self, name: str, kind: Pointer) -> Stamp:
         """Changes when the pointer or the folder that it names does, so a repaired release is tried again."""
@@ -87,6 +103,30 @@ class Pointers:
         pointer, known = _identity(path), self._seen.get((name, kind.file))
         version = known.version if known and known.pointer == pointer else _pointed_version(kind, path)
         return Stamp(pointer, version, _identity(path.with_name(str(version))) if version else None)
+
+
+class _Hearer(FileSystemEventHandler):
+    """Tells the first part of every path under `folder` that changed."""
+
+    def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
+        self._folder, self._tell = folder, tell
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        for path in filter(None, (str(event.src_path), str(event.dest_path))):
+            self._tell(os.path.relpath(path, self._folder).partition(os.sep)[0])
+
+
+@contextmanager
+def _heard(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
+    """In this block `tell` is called for what is written, moved or deleted in the folders of `folder`."""
+    observer = Observer()
+    observer.schedule(_Hearer(folder, tell), str(folder), recursive=True, event_filter=CHANGES)
+    observer.start()
+    try:
+        yield
+    finally:
+        observer.stop()
+        observer.join()
 
 
 def _pointed_version(kind: Pointer, path: Path) -> int | None:
