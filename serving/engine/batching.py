@@ -2,16 +2,19 @@
 
 Nothing waits to be joined: what queued while the workers computed is the next batch. Models take turns, and so do the
 rows of a large request with those behind it (start-time fair queueing, Goyal, Vin and Cheng 1996): one that is asked a
-lot does not stand before the others.
+lot does not stand before the others. Nor does its batch: between two layers the others' rows are computed.
 """
 
 import bisect
 import logging
+import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -23,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MOST_ROWS = {"cpu": 8, "cuda": 64}  # a batch; on a CPU more are no faster, and the next one waits longer
 BARE = ""  # whose turn embeddings take
+AT_ONCE = -math.inf  # a turn before all others
 BUCKET_TOKENS = 16  # lengths that are padded to one
 
 
@@ -49,7 +53,8 @@ class _Asked:
 
 
 class _Waiting(NamedTuple):
-    turn: int
+    turn: float
+    model: str
     row: Row
     place: int
     asked: _Asked
@@ -68,18 +73,20 @@ class Batcher:
     def __init__(self, engine: Engine, workers: int, on_batch: OnBatch = lambda batch: None) -> None:
         self._engine, self._on_batch, self._most = engine, on_batch, MOST_ROWS[engine.device]
         self._waiting: list[_Waiting] = []  # by turn, then by age
-        self._turn = 0  # which is computed now
-        self._last: dict[str, int] = {}  # the turn of the request that came last, by model
+        self._turn = 0.0  # which is computed now
+        self._last: dict[str, float] = {}  # the turn of the request that came last, by model
         self._news = threading.Condition()
         self._open = True
         self._workers = [threading.Thread(target=self._work, name=f"compute-{i}", daemon=True) for i in range(workers)]
         for worker in self._workers:
             worker.start()
 
-    def classify(self, texts: Sequence[str], name: str, on_batch: OnBatch | None = None) -> "Future[list[Answer]]":
+    def classify(
+        self, texts: Sequence[str], name: str, on_batch: OnBatch | None = None, at_once: bool = False
+    ) -> "Future[list[Answer]]":
         """The answers of model `name`, which stays as it is until they are there. Raises NotMounted at once.
 
-        `on_batch` hears of each batch that has rows of this request.
+        `on_batch` hears of each batch that has rows of this request. With `at_once` it waits for nobody's turn.
         """
         pins = ExitStack()
         rows = self._engine.rows(texts, pins.enter_context(self._engine.pinned([name] * len(texts))))
@@ -94,7 +101,7 @@ class Batcher:
             else:
                 answered.set_result(answers)
 
-        self._submit(rows, name, on_batch).add_done_callback(finish)
+        self._submit(rows, name, on_batch, at_once).add_done_callback(finish)
         return answered
 
     def embed(self, texts: Sequence[str]) -> Future[Tensor]:
@@ -118,19 +125,25 @@ class Batcher:
         for worker in self._workers:
             worker.join()
 
-    def _submit(self, rows: Sequence[Row], model: str, on_batch: OnBatch | None = None) -> Future[Tensor]:
+    def _submit(
+        self, rows: Sequence[Row], model: str, on_batch: OnBatch | None = None, at_once: bool = False
+    ) -> Future[Tensor]:
         asked = _Asked(rows, self._engine.hidden, on_batch)
         with self._news:
-            first = self._last[model] = max(self._turn, self._last.get(model, 0)) + 1
+            first = AT_ONCE
+            if not at_once:
+                first = self._last[model] = max(self._turn, self._last.get(model, 0)) + 1
             for place, row in enumerate(rows):
-                bisect.insort(self._waiting, _Waiting(first + place, row, place, asked), key=lambda each: each.turn)
+                bisect.insort(
+                    self._waiting, _Waiting(first + place, model, row, place, asked), key=lambda each: each.turn
+                )
             self._news.notify(len(rows))
         return asked.done
 
     def _work(self) -> None:
         torch.set_num_threads(1)  # a thread each for several batches beats several threads for one (measured)
         while batch := self._next():
-            self._compute(batch)
+            self._compute(batch, partial(self._give_way, batch))
 
     def _next(self) -> list[_Waiting]:
         """The row whose turn it is, and those behind it that are about as long; none when it is time to end."""
@@ -140,19 +153,31 @@ class Batcher:
                     return []
                 self._last.clear()
                 self._news.wait()
-            self._turn, bucket = self._waiting[0].turn, self._waiting[0].bucket
-            batch: list[_Waiting] = []
-            rest: list[_Waiting] = []
-            for each in self._waiting:
-                (batch if each.bucket == bucket and len(batch) < self._most else rest).append(each)
-            self._waiting = rest
-            return batch
+            self._turn = max(self._turn, self._waiting[0].turn)
+            return self._pick(self._waiting)
 
-    def _compute(self, batch: list[_Waiting]) -> None:
+    def _give_way(self, batch: list[_Waiting]) -> None:
+        """Compute what came meanwhile for other models, if more than half a full batch is this one's, or at once."""
+        models = Counter(each.model for each in batch)
+        others = max(models.values()) > self._most // 2
+        with self._news:
+            waiting = self._waiting
+            first = self._pick([w for w in waiting if w.turn == AT_ONCE or (others and w.model not in models)])
+        if first:
+            self._compute(first)
+
+    def _pick(self, candidates: Sequence[_Waiting]) -> list[_Waiting]:
+        """The first of them and those that are about as long, as many as a batch takes; they wait no longer."""
+        batch = [each for each in candidates if each.bucket == candidates[0].bucket][: self._most]
+        chosen = {id(each) for each in batch}
+        self._waiting = [each for each in self._waiting if id(each) not in chosen]
+        return batch
+
+    def _compute(self, batch: list[_Waiting], before_layer: Callable[[], object] | None = None) -> None:
         rows, requests = [each.row for each in batch], {id(each.asked): each.asked for each in batch}.values()
         try:
             began = time.time_ns()
-            vectors = self._engine.vectors(rows)
+            vectors = self._engine.vectors(rows, before_layer)
             done = Batch(len(rows), len({id(row.model) for row in rows}), began, time.time_ns())
             for asked in requests:
                 if asked.on_batch:

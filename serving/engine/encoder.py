@@ -1,7 +1,8 @@
 """The resident base: token ids to pooled vectors, with each row's adapter applied from its slot."""
 
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ class Encoder:
         for linear in linears.values():
             pack(linear)
         self._truncating = lru_cache(maxsize=64)(self._truncating_at)
+        self._here = threading.local()
+        for layer in _layers(self._model):
+            layer.register_forward_pre_hook(self._before_layer)
 
     @property
     def device(self) -> str:
@@ -50,8 +54,16 @@ class Encoder:
         return [encoding.ids for encoding in self._truncating(max_tokens).encode_batch(list(texts))]
 
     @torch.inference_mode()
-    def pooled(self, tokens: Sequence[list[int]], slots: Sequence[Slot | None]) -> Tensor:
-        """Mean of the last states over each row's own tokens: float32 [rows, hidden]."""
+    def pooled(
+        self,
+        tokens: Sequence[list[int]],
+        slots: Sequence[Slot | None],
+        before_layer: Callable[[], object] | None = None,
+    ) -> Tensor:
+        """Mean of the last states over each row's own tokens: float32 [rows, hidden].
+
+        before_layer: called before each of the base's layers; it may ask for other rows meanwhile.
+        """
         device = self._model.device
         lengths = torch.tensor([len(ids) for ids in tokens], device=device)
         ids = nn.utils.rnn.pad_sequence(
@@ -59,8 +71,14 @@ class Encoder:
         ).to(device)
         mask = torch.arange(ids.shape[1], device=device) < lengths[:, None]
         with self.slots.applied(slots):
+            self._here.before_layer = before_layer
             states = self._model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return (states.float() * mask[..., None]).sum(1) / lengths[:, None]
+
+    def _before_layer(self, _layer: nn.Module, _inputs: Any) -> None:
+        if before_layer := self._here.before_layer:
+            before_layer()
+            self._here.before_layer = before_layer  # other rows have theirs
 
     def _truncating_at(self, length: int) -> Any:
         from tokenizers import Tokenizer
@@ -69,6 +87,12 @@ class Encoder:
         tokenizer.no_padding()
         tokenizer.enable_truncation(length)
         return tokenizer
+
+
+def _layers(model: Any) -> Sequence[nn.Module]:
+    """Those that a pass goes through one after the other; none where the base has no such list."""
+    lists = [each for each in model.modules() if isinstance(each, nn.ModuleList)]
+    return next((list(each) for each in lists if len(each) == model.config.num_hidden_layers), [])
 
 
 def _load(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ A batch may mix models. What a row gets depends on its model and its text alone,
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,12 +171,15 @@ class Engine:
         """Tokenize each text for the base without an adapter."""
         return [Row(ids, None) for ids in self._encoder.tokenize(texts, EMBEDDED_TOKENS)]
 
-    def vectors(self, rows: Sequence[Row]) -> Tensor:
-        """The pooled vectors of rows whose models are pinned: float32 [rows, hidden] on the CPU."""
+    def vectors(self, rows: Sequence[Row], before_layer: Callable[[], object] | None = None) -> Tensor:
+        """The pooled vectors of rows whose models are pinned: float32 [rows, hidden] on the CPU.
+
+        before_layer: see Encoder.pooled.
+        """
         pooled = torch.empty(len(rows), self.hidden)
         for batch in batches([len(row.tokens) for row in rows], BATCH_TOKENS[self._encoder.device]):
             slots = [model.slot if (model := rows[i].model) else None for i in batch]
-            pooled[batch] = self._encoder.pooled([rows[i].tokens for i in batch], slots).cpu()
+            pooled[batch] = self._encoder.pooled([rows[i].tokens for i in batch], slots, before_layer).cpu()
         return pooled
 
     def answers(self, rows: Sequence[Row], vectors: Tensor) -> list[Answer]:

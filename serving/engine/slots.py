@@ -110,6 +110,8 @@ class Slots:
     @contextmanager
     def applied(self, slots: Sequence[Slot | None]) -> Iterator[None]:
         """In this block, this thread's forward adds the adapter `slots[i]` to row i; None leaves the bare base."""
+        outer: _Batch | None = getattr(self._here, "batch", None)
+        self._here.batch = None
         used = {id(slot): slot for slot in slots if slot is not None and slot.rank}
         if used:
             rank = max(slot.rank for slot in used.values())
@@ -123,7 +125,7 @@ class Slots:
         try:
             yield
         finally:
-            self._here.batch = None
+            self._here.batch = outer
 
     def _stored(self, layers: Layers) -> dict[str, tuple[Tensor, Tensor]]:
         dtype = next(iter(self._linears.values())).weight.dtype

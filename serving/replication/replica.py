@@ -225,8 +225,9 @@ class Replica:
         if fault is None:
             return
         before = release.model_copy(update={"number": number})
-        if self._is_vouched(before, sha256_file(repository.release_folder(root, before) / MANIFEST)):
-            repository.switch(root, before)
+        digest = sha256_file(repository.release_folder(root, before) / MANIFEST)
+        if self._is_vouched(before, digest):
+            self._go_back(before, digest)
             raise FirstMinutesFailed(f"{release} failed in its first minutes: {fault}")
 
     def _bring(self, wanted: Wanted, vouched: Vouched) -> str | None:
@@ -282,7 +283,13 @@ class Replica:
         if before is None:
             repository.withdraw(self._place.root, release.served_name)
         else:
-            repository.switch(self._place.root, release.model_copy(update={"number": before[0]}))
+            self._go_back(release.model_copy(update={"number": before[0]}), before[1])
+
+    def _go_back(self, release: Release, digest: str) -> None:
+        """To what answered before; it is not said to before it does."""
+        repository.switch(self._place.root, release)
+        with suppress(ProbeFailed):  # nothing else is left to go back to
+            self._ask(self._place.triton, release, digest)
 
     def _fetch(self, vouched: Vouched, hashed: dict[str, str], folder: Path) -> None:
         """The release's files into `folder`, their sha256 into `hashed`."""

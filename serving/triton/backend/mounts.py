@@ -193,6 +193,9 @@ class Mounts:
 
     def _put_live(self, name: str, version: int, digest: str) -> None:
         now, before = self._mount_warm(name, version, digest), self._served.get(name)
+        if read_pointer(self._models / name / POINTER) != (version, digest):  # put back meanwhile, as after a probe
+            self._forget(now, keep=(before, self._before.get(name)))
+            return
         self._served[name] = now
         self._refused.pop(name, None)
         if before and before.mount != now.mount:
@@ -231,8 +234,8 @@ class Mounts:
             return now
 
     def _warm_up(self, served: Served) -> None:
-        """Let it answer once, in this thread: behind the requests in the line it would wait, and let them wait."""
-        (answer,) = self._engine.classify([WARM_UP], [served.mount])
+        """Let it answer once, before the requests in the line: it would wait long, and they wait for three tokens."""
+        (answer,) = self._batcher.classify([WARM_UP], served.mount, at_once=True).result()
         if not all(map(math.isfinite, answer.scores.values())):
             raise ReleaseRefused(f"{served.release} answers with no number: its weights overflow on the resident base")
 

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import torch
 
 from serving.engine import Batch, Batcher, Engine, NotMounted, batching
 
@@ -70,6 +71,43 @@ def test_a_model_that_is_asked_a_lot_takes_turns_with_the_others(held: tuple[Bat
     batcher.close()
     assert len(ended) == len(asked)
     assert "quiet" not in ended[MOST_ROWS:]
+
+
+@pytest.mark.parametrize(
+    ("rows", "order"),
+    [
+        pytest.param(MOST_ROWS, ["quiet"] + ["noisy"] * MOST_ROWS, id="a batch of one model gives way"),
+        pytest.param(MOST_ROWS // 2, ["noisy"] * (MOST_ROWS // 2) + ["quiet"], id="what is soon done is done first"),
+    ],
+)
+def test_who_comes_between_two_layers_passes_those_whose_turn_is_long_after(
+    mounted: Engine, held: tuple[Batcher, threading.Event], monkeypatch: pytest.MonkeyPatch, rows: int, order: list[str]
+) -> None:
+    batcher, let_go = held
+    (alone,), bare = mounted.classify([SHORT], ["a"]), mounted.embed([SHORT])
+    ended: list[str] = []
+    quiet: list[Future[Any]] = []
+    layers = iter(range(100))
+    vectors = mounted.vectors
+
+    def visited(batch: Any, before_layer: Callable[[], object] | None = None) -> Any:
+        def visit() -> None:
+            if next(layers) == 1:
+                with ThreadPoolExecutor(1) as somebody:
+                    quiet.append(_told(somebody.submit(batcher.embed, [SHORT]).result(), "quiet", ended))
+            if before_layer:
+                before_layer()
+
+        return vectors(batch, visit if before_layer else None)
+
+    monkeypatch.setattr(mounted, "vectors", visited)
+    noisy = [_told(batcher.classify([SHORT], "a"), "noisy", ended) for _ in range(rows)]
+    let_go.set()
+    answers = [each.result(60)[0] for each in noisy]
+    batcher.close()
+    assert ended == order
+    assert all(answer.scores == pytest.approx(alone.scores, abs=1e-5) for answer in answers)
+    assert torch.allclose(quiet[0].result(60), bare, atol=1e-5)
 
 
 def _told(asked: "Future[Any]", name: str, ended: list[str]) -> "Future[Any]":

@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks import releases
+from governance.custody.canonical import sha256_file
 from governance.custody.keys import TrustedKeys
+from governance.custody.manifest import MANIFEST
 from governance.tenants import Release
 from serving.engine import Answer, Batch, Engine, Limits, base_digest
 from serving.triton import repository
@@ -108,6 +110,24 @@ def test_a_release_answers_since_it_was_switched_to(mounts: Mounts, put: Callabl
     spoiled = put(f"{NAMES[0]}@2", seed=1) / "head.json"
     spoiled.write_text("{}")
     assert since() == first, "what was refused answers for nothing"
+
+
+def test_what_the_pointer_names_no_more_once_it_is_warm_never_answers(
+    mounts: Mounts, put: Callable[..., Path], heard: Heard, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = f"{NAMES[0]}@1", f"{NAMES[0]}@2"
+    put(first, seed=0)
+    mounts.look()
+    put(second, seed=1)
+    told: list[str | None] = []
+    monkeypatch.setattr(heard, "mount", lambda _: repository.switch(root, Release.parse(first)))
+    monkeypatch.setattr(heard, "answers", lambda _, served: told.append(served and served.release))
+    mounts.look()
+    assert ask(mounts, NAMES[0])[0] == first
+    mounts.look()
+    assert ask(mounts, NAMES[0])[0] == first and second not in told
+    with pytest.raises(ModelUnknown):
+        mounts.ask(NAMES[0], [TEXT], sha256_file(repository.release_folder(root, Release.parse(second)) / MANIFEST))
 
 
 def test_many_ask_for_evicted_models_at_once(mounts: Mounts, put: Callable[..., Path]) -> None:
