@@ -12,8 +12,9 @@ import dagster as dg
 
 from assets.line import REFERENCE, materialized, releases, table
 from assets.release.sign import AlreadySigned, sign
-from governance.audit.acts import Act, revoking
+from governance.audit.acts import revoking
 from governance.audit.log import append
+from governance.audit.rotation import rotate_key
 from governance.custody.blobs import Ref
 from governance.custody.canonical import sha256_document
 from governance.custody.keys import trusted_keys
@@ -22,7 +23,7 @@ from governance.custody.provenance import Run
 from governance.custody.records import read_passed, read_record
 from governance.custody.store import ObjectStore
 from governance.tenants import Company, Release
-from governance.trust.keys import renew, rotate, status
+from governance.trust.keys import renew, status
 from governance.trust.revocation import RevocationUnclear, revoke
 from governance.trust.roles import tenant_role
 from serving.engine import base_digest, base_folder
@@ -134,14 +135,12 @@ def key_change(
     """Rotate a key, or take back what must not be believed any more: `pedigree keys`, with a record in Dagster."""
     if bool(config.rotate) == bool(config.revoke):
         raise RevocationUnclear("give one of `rotate` and `revoke`")
-    record = partial(append, store, keys_dir, run=context.run_id)
     if config.rotate:
-        record(Act(what="key rotation", who=config.approver, why=config.reason, key=config.rotate))
-        rotate(store, keys_dir, config.rotate)
+        rotate_key(store, keys_dir, config.rotate, config.approver, config.reason, context.run_id)
         said = [f"{config.rotate} is a fresh key"]
     else:
         since = datetime.fromisoformat(config.since).astimezone(UTC) if config.since else None
-        record(revoking(config.revoke, config.reason, config.approver))
+        append(store, keys_dir, revoking(config.revoke, config.reason, config.approver), context.run_id)
         said = revoke(store, keys_dir, config.revoke, config.reason, config.approver, since)
     for sentence in said:
         context.log.info(sentence)

@@ -46,9 +46,16 @@ class Checkpoint:
         return f"{ORIGIN}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
-def signed(checkpoint: Checkpoint, key: PrivateKey) -> str:
-    """The checkpoint as a note signed by the log."""
-    return f"{checkpoint.text}\n{_signature_line(checkpoint.text, ORIGIN, key)}"
+def signed(checkpoint: Checkpoint, key: PrivateKey, heir: PrivateKey | None = None) -> str:
+    """The checkpoint as a note signed by the log; last by `heir`, the key that signs what comes after."""
+    lines = [_signature_line(checkpoint.text, ORIGIN, each) for each in (key, heir) if each]
+    return f"{checkpoint.text}\n{''.join(lines)}"
+
+
+def is_last(note: str, key: PublicKey) -> bool:
+    """Whether `key` is the log's after this checkpoint: no other signed last by the log's name."""
+    of_log = [signature for name, signature in _signatures(_parts(note)[1]) if name == ORIGIN]
+    return not of_log or of_log[-1][:4] == _hint(key)
 
 
 def countersigned(note: str, name: str, key: PrivateKey) -> str:

@@ -7,13 +7,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from governance.custody.durable import create_once
+from governance.custody.durable import create_once, replace
 from governance.custody.keys import (
     KeyRefused,
     PrivateKey,
     PublicKey,
     TrustedKeys,
     create_key,
+    key_id,
     private_key,
     public_pem,
     read_public,
@@ -30,8 +31,20 @@ def log_key(keys_dir: Path) -> PrivateKey:
 
 
 def log_public(trusted: TrustedKeys) -> PublicKey:
-    """Raises KeyRefused."""
+    """The key that signs the log now. Raises KeyRefused."""
     return read_public(trusted.folder / f"{LOG}.pub")
+
+
+def former_log_keys(trusted: TrustedKeys) -> list[PublicKey]:
+    """Those that signed it before. Raises KeyRefused."""
+    return [read_public(path) for path in trusted.folder.glob(f"{LOG}.*.pub")]
+
+
+def trust_instead(trusted: TrustedKeys, key: PublicKey) -> None:
+    """From now on `key` is the log's; the one so far is kept, as `audit.<id>.pub`."""
+    former = log_public(trusted)
+    create_once(trusted.folder / f"{LOG}.{key_id(former)}.pub", public_pem(former), 0o644)
+    replace(trusted.folder / f"{LOG}.pub", public_pem(key))
 
 
 def witness_folder(region_root: Path) -> Path:

@@ -17,14 +17,15 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from governance.audit.acts import Act, entry
-from governance.audit.checkpoint import ORIGIN, AuditRefused, Checkpoint, opened, signed
-from governance.audit.keys import log_key, log_public
+from governance.audit.checkpoint import ORIGIN, AuditRefused, Checkpoint, is_last, opened, signed
+from governance.audit.keys import LOG, log_key, log_public
 from governance.audit.tree import Hash, grown, leaf_hash, root
 from governance.custody.blobs import CENTRAL_BUCKET
 from governance.custody.keys import (
@@ -79,17 +80,19 @@ class Stored:
         return b"\n".join([self.line, *map(base64.b64encode, self.peaks), b"", self.note.encode()])
 
 
-def append(store: ObjectStore, keys_dir: Path, act: Act, run: str | None = None) -> int:
+def append(store: ObjectStore, keys_dir: Path, act: Act, run: str | None = None, heir: PrivateKey | None = None) -> int:
     """Write the act into the log and return its index; when this returns, a signed checkpoint covers it.
 
-    `run`: the Dagster run that acts. Raises AuditRefused when the log is not what its checkpoint signed, KeyRefused.
+    `run`: the Dagster run that acts. `heir`: the key that signs all that comes after, see rotation.py. Raises
+    AuditRefused when the log is not what its checkpoint signed, KeyRefused.
     """
     key, public = log_key(keys_dir), log_public(trusted_keys(keys_dir))
     if key.public_key() != public:
         raise KeyRefused(f"the audit log's key in {keys_dir} is not the one that is trusted; put the old key back")
     at, salt = datetime.now(UTC), secrets.token_hex(16)
     head = read_head(store, public)
-    written = _write(store, head.checkpoint, key, lambda index: entry(act, index, at, run, salt))
+    _refuse_retired(head.note, head.checkpoint.size, public)
+    written = _write(store, head.checkpoint, key, heir, lambda index: entry(act, index, at, run, salt))
     ours = opened(written.note, ORIGIN, public)
     while head.checkpoint.size < ours.size:
         try:
@@ -179,35 +182,53 @@ def published_key(region: str) -> str:
     return f"{PREFIX}witness/{region}"
 
 
-def checked(index: int, peaks: Sequence[Hash], stored: Stored, key: PublicKey) -> tuple[Hash, ...]:
-    """The peaks with this entry, if the log's key signed the tree that it makes. Raises AuditRefused."""
+def checked(index: int, peaks: Sequence[Hash], stored: Stored, keys: Iterable[PublicKey]) -> tuple[Hash, ...]:
+    """The peaks with this entry, if one of the keys signed the tree that it makes. Raises AuditRefused."""
     after = grown(peaks, index, stored.leaf)
-    try:
-        if opened(stored.note, ORIGIN, key) == Checkpoint(index + 1, root(after)):
-            return after
-    except AuditRefused:
-        pass
+    for key in keys:
+        with suppress(AuditRefused):
+            if opened(stored.note, ORIGIN, key) == Checkpoint(index + 1, root(after)):
+                return after
     raise AuditRefused(
         f"entry {index} is not what was signed there: edited, moved, or put there without the log's key; {_restore()}, "
         "or if it has none, remove it"
     )
 
 
-def _write(store: ObjectStore, signed_last: Checkpoint, key: PrivateKey, line: Callable[[int], bytes]) -> Stored:
-    """Put the line at the first free index behind what was signed last; what lies there already is checked."""
+def _write(
+    store: ObjectStore,
+    signed_last: Checkpoint,
+    key: PrivateKey,
+    heir: PrivateKey | None,
+    line: Callable[[int], bytes],
+) -> Stored:
+    """Put the line at the first free index behind what was signed last; what lies there already is checked.
+
+    An entry that hands the log to the heir already is taken for ours.
+    """
     size, peaks = signed_last.size, peaks_at(store, signed_last)
     while True:
         body = line(size)
         with_it = Checkpoint(size + 1, root(grown(peaks, size, leaf_hash(body))))
-        there = ours = Stored(body, peaks, signed(with_it, key))
+        there = ours = Stored(body, peaks, signed(with_it, key, heir))
         try:
             store.put_once(CENTRAL_BUCKET, entry_key(size), ours.body())
         except AlreadyExists:
             there = read_stored(store, size)  # another's; or ours, if the answer to the first attempt was lost
         if there.line == ours.line:
             return there
-        peaks = checked(size, peaks, there, key.public_key())
+        peaks = checked(size, peaks, there, [key.public_key()])
         size += 1
+        if heir and is_last(there.note, heir.public_key()):
+            return there
+        _refuse_retired(there.note, size, key.public_key())
+
+
+def _refuse_retired(note: str, size: int, key: PublicKey) -> None:
+    if note and not is_last(note, key):
+        raise KeyRefused(
+            f"entry {size - 1} of the audit log hands it to another key; `pedigree keys rotate {LOG}` again ends that"
+        )
 
 
 def _restore() -> str:

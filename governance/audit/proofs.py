@@ -76,12 +76,14 @@ def _most_signed(store: ObjectStore, trusted: TrustedKeys, index: int) -> str:
 
 
 def _countersigned(store: ObjectStore, trusted: TrustedKeys) -> Iterator[str]:
-    """What regions published; what is not signed by them is passed over, verify.py names it."""
+    """What regions published. What is not signed by them is passed over, verify.py names it; and what a former key of
+    the log signed, which a verifier may not have."""
     for info in store.list(CENTRAL_BUCKET, published_key("")):
         region = info.key.removeprefix(published_key(""))
         with suppress(ValueError, KeyRefused):
             note = store.read(CENTRAL_BUCKET, info.key).decode()
             opened(note, witness_name(region), witness_public(trusted, region))
+            opened(note, ORIGIN, log_public(trusted))
             yield note
 
 

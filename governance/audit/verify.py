@@ -6,7 +6,7 @@ from pathlib import Path
 
 from governance.audit.acts import subject_of
 from governance.audit.checkpoint import AuditRefused, Checkpoint
-from governance.audit.keys import log_public
+from governance.audit.keys import former_log_keys, log_public
 from governance.audit.log import PREFIX, Stored, checked, entry_key, read_head, read_many
 from governance.audit.tree import Hash, grown, root
 from governance.audit.witness import last_seen, published
@@ -50,7 +50,7 @@ def verify_log(store: ObjectStore, trusted: TrustedKeys, regions: Mapping[str, P
             verdict.faults.append(str(entry))
         elif len(entries) == reached:
             entries.append(entry)
-    _hold_against(signed, seen, _Recomputed(entries), key, verdict)
+    _hold_against(signed, seen, _Recomputed(entries), [key, *former_log_keys(trusted)], verdict)
     return verdict
 
 
@@ -87,7 +87,7 @@ def _seen(
 
 
 def _hold_against(
-    signed: Checkpoint, seen: list[tuple[str, Checkpoint]], found: _Recomputed, key: PublicKey, verdict: Verdict
+    signed: Checkpoint, seen: list[tuple[str, Checkpoint]], found: _Recomputed, keys: list[PublicKey], verdict: Verdict
 ) -> None:
     holds = [checkpoint.size for _, checkpoint in seen if found.gives(checkpoint)]
     for region, checkpoint in seen:
@@ -102,19 +102,22 @@ def _hold_against(
                 f"the {checkpoint.size} entries that {region} countersigned had another root: one of the entries "
                 f"{good} to {checkpoint.size - 1} was rewritten after that{_and_signed_again(signed, found)}"
             )
-    verdict.faults += _changed(signed, found, key)
+    verdict.faults += _changed(signed, found, keys)
 
 
 def _and_signed_again(signed: Checkpoint, found: _Recomputed) -> str:
     return ", and the log signed again over it: a fork" if found.gives(signed) else ""
 
 
-def _changed(signed: Checkpoint, found: _Recomputed, key: PublicKey) -> list[str]:
-    """The first entry that is not the one that was written there: each carries the signed root of the tree with it."""
+def _changed(signed: Checkpoint, found: _Recomputed, keys: list[PublicKey]) -> list[str]:
+    """The first entry that is not the one that was written there: each carries the signed root of the tree with it.
+
+    Of the keys, the present one first, a former one says nothing of what no checkpoint covers yet.
+    """
     whole = found.gives(signed)
     for index in range(signed.size if whole else 0, len(found.entries)):
         try:
-            checked(index, found.peaks[index], found.entries[index], key)
+            checked(index, found.peaks[index], found.entries[index], keys if index < signed.size else keys[:1])
         except AuditRefused as refused:
             return [f"{refused} (it says: {_says(found.entries[index])})"]
     if not whole and signed.size <= len(found.entries):

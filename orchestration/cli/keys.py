@@ -42,17 +42,14 @@ def refresh() -> None:
 
 
 def rotate(
-    name: Annotated[str, typer.Argument(help="timestamp, root-2, promotion, TENANT.release…")],
+    name: Annotated[str, typer.Argument(help="timestamp, root-2, promotion, audit, TENANT.release…")],
 ) -> None:
     """Replace a key by a fresh one. Cut off, the same command goes on."""
-    from governance.audit.acts import Act
-    from governance.audit.log import append
-    from governance.trust.keys import rotate as exchange
+    from governance.audit.rotation import rotate_key
     from orchestration.attribution import approver
 
     settings = load_settings()
-    append(settings.store(), settings.keys_dir, Act(what="key rotation", who=approver(), why="by hand", key=name))
-    exchange(settings.store(), settings.keys_dir, name)
+    rotate_key(settings.store(), settings.keys_dir, name, approver(), "by hand")
     console.print(f"{name} is a fresh key; the former one is in {settings.keys_dir / 'former'} and signs nothing new")
 
 
