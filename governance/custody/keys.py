@@ -23,6 +23,7 @@ PublicKey = ec.EllipticCurvePublicKey
 
 REGION = ".region"  # a region's key is called `<region>.region`; it signs what that region says of itself
 RELEASE = ".release"  # a tenant's key is called `<tenant>.release`
+PIN = "PEDIGREE_HSM_PIN"
 ROOT_KEYS = ("root-1", "root-2", "root-3")  # meant to lie apart and offline; two of them speak for the root
 ROLE_KEYS = (*ROOT_KEYS, "targets", "snapshot", "timestamp", "promotion")
 
@@ -53,7 +54,7 @@ class KeptKey:
         from securesystemslib.signer import Signer, SSlibKey
 
         try:
-            return Signer.from_priv_key_uri(self.uri, SSlibKey.from_crypto(self.public))
+            return Signer.from_priv_key_uri(self.uri, SSlibKey.from_crypto(self.public), _pin)
         except (UnsupportedLibraryError, ValueError) as unusable:
             raise KeyRefused(f"{self.uri} cannot be used: {unusable}") from unusable
 
@@ -192,6 +193,13 @@ def _is_uri(given: str) -> bool:
     from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
 
     return scheme in SIGNER_FOR_URI_SCHEME
+
+
+def _pin(_asked_for: str) -> str:
+    """Of the token that holds a key. Raises KeyRefused."""
+    if pin := os.environ.get(PIN):
+        return pin
+    raise KeyRefused(f"the token's PIN is asked for; set ${PIN}")
 
 
 def variable(name: str) -> str:
