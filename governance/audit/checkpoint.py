@@ -53,9 +53,10 @@ def signed(checkpoint: Checkpoint, key: PrivateKey, heir: PrivateKey | None = No
 
 
 def is_last(note: str, key: PublicKey) -> bool:
-    """Whether `key` is the log's after this checkpoint: no other signed last by the log's name."""
-    of_log = [signature for name, signature in _signatures(_parts(note)[1]) if name == ORIGIN]
-    return not of_log or of_log[-1][:4] == _hint(key)
+    """Whether `key` is the log's after this checkpoint: it signed last by the log's name."""
+    text, lines = _parts(note)
+    of_log = [signature for name, signature in _signatures(lines) if name == ORIGIN]
+    return bool(of_log) and _holds(of_log[-1], text, key)
 
 
 def countersigned(note: str, name: str, key: PrivateKey) -> str:
@@ -70,13 +71,8 @@ def opened(note: str, name: str, key: PublicKey) -> Checkpoint:
     if not (body := _BODY.fullmatch(text)):
         raise AuditRefused(f"it is not a checkpoint of {ORIGIN}")
     checkpoint = Checkpoint(int(body[1]), base64.b64decode(body[2]))
-    for signer, signature in _signatures(lines):
-        if signer == name and signature[:4] == _hint(key):
-            try:
-                key.verify(signature[4:], text.encode(), ec.ECDSA(hashes.SHA256()))
-            except InvalidSignature:
-                break
-            return checkpoint
+    if any(signer == name and _holds(signature, text, key) for signer, signature in _signatures(lines)):
+        return checkpoint
     raise AuditRefused(f"it is not signed by {name}: it was edited, or another key signed it")
 
 
@@ -95,6 +91,17 @@ def signers(note: str) -> list[str]:
 def _signature_line(text: str, name: str, key: PrivateKey) -> str:
     signature = key.sign(text.encode(), ec.ECDSA(hashes.SHA256()))
     return f"— {name} {base64.b64encode(_hint(key.public_key()) + signature).decode()}\n"
+
+
+def _holds(signature: bytes, text: str, key: PublicKey) -> bool:
+    """Whether a signature, its key's hint before it, is that of the key."""
+    if signature[:4] != _hint(key):
+        return False
+    try:
+        key.verify(signature[4:], text.encode(), ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _hint(key: PublicKey) -> bytes:

@@ -157,12 +157,12 @@ class Batcher:
             return self._pick(self._waiting)
 
     def _give_way(self, batch: list[_Waiting]) -> None:
-        """Compute what came meanwhile for other models, if more than half a full batch is this one's, or at once."""
+        """Compute what came meanwhile at once; and, if more than half a full batch is one model's, what others asked
+        whose turn is before the last of these rows."""
         models = Counter(each.model for each in batch)
-        others = max(models.values()) > self._most // 2
+        turn = batch[-1].turn if max(models.values()) > self._most // 2 else AT_ONCE
         with self._news:
-            waiting = self._waiting
-            first = self._pick([w for w in waiting if w.turn == AT_ONCE or (others and w.model not in models)])
+            first = self._pick([each for each in self._waiting if each.turn <= turn and each.model not in models])
         if first:
             self._compute(first)
 

@@ -74,19 +74,27 @@ def test_a_model_that_is_asked_a_lot_takes_turns_with_the_others(held: tuple[Bat
 
 
 @pytest.mark.parametrize(
-    ("rows", "order"),
+    ("rows", "asked", "order"),
     [
-        pytest.param(MOST_ROWS, ["quiet"] + ["noisy"] * MOST_ROWS, id="a batch of one model gives way"),
-        pytest.param(MOST_ROWS // 2, ["noisy"] * (MOST_ROWS // 2) + ["quiet"], id="what is soon done is done first"),
+        pytest.param(MOST_ROWS, 1, ["other"] + ["noisy"] * MOST_ROWS, id="a batch of one model gives way"),
+        pytest.param(MOST_ROWS // 2, 1, ["noisy"] * (MOST_ROWS // 2) + ["other"], id="what is soon done is done first"),
+        pytest.param(
+            MOST_ROWS, 32, ["noisy"] * MOST_ROWS + ["other"], id="who asks as much has no more than its turns"
+        ),
     ],
 )
-def test_who_comes_between_two_layers_passes_those_whose_turn_is_long_after(
-    mounted: Engine, held: tuple[Batcher, threading.Event], monkeypatch: pytest.MonkeyPatch, rows: int, order: list[str]
+def test_who_comes_between_two_layers_has_its_turn_within_a_busy_models_batch(
+    mounted: Engine,
+    held: tuple[Batcher, threading.Event],
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    asked: int,
+    order: list[str],
 ) -> None:
     batcher, let_go = held
     (alone,), bare = mounted.classify([SHORT], ["a"]), mounted.embed([SHORT])
     ended: list[str] = []
-    quiet: list[Future[Any]] = []
+    other: list[Future[Any]] = []
     layers = iter(range(100))
     vectors = mounted.vectors
 
@@ -94,7 +102,7 @@ def test_who_comes_between_two_layers_passes_those_whose_turn_is_long_after(
         def visit() -> None:
             if next(layers) == 1:
                 with ThreadPoolExecutor(1) as somebody:
-                    quiet.append(_told(somebody.submit(batcher.embed, [SHORT]).result(), "quiet", ended))
+                    other.append(_told(somebody.submit(batcher.embed, [SHORT] * asked).result(), "other", ended))
             if before_layer:
                 before_layer()
 
@@ -107,7 +115,7 @@ def test_who_comes_between_two_layers_passes_those_whose_turn_is_long_after(
     batcher.close()
     assert ended == order
     assert all(answer.scores == pytest.approx(alone.scores, abs=1e-5) for answer in answers)
-    assert torch.allclose(quiet[0].result(60), bare, atol=1e-5)
+    assert torch.allclose(other[0].result(60), bare, atol=1e-5)
 
 
 def _told(asked: "Future[Any]", name: str, ended: list[str]) -> "Future[Any]":
