@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import stamina
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
@@ -37,6 +38,7 @@ DRAIN_SECONDS = 10.0
 REVOKED_SECONDS = 3.0
 BUSY_SECONDS = 0.05
 GROUP_ROWS = 8
+SENDINGS = 5  # of a reply
 
 ENDED = Counter("pedigree_worker_requests", "Requests by how they ended", ["outcome"])
 REPLAYED = Counter("pedigree_worker_replayed", "Requests that had been answered before")
@@ -281,11 +283,14 @@ class Worker(ConsumerRebalanceListener):
                 self._done(taken.message, len(taken.request.texts))
 
     async def _send(self, request: Request, reply: Reply) -> None:
-        body, headers = reply.encode()
+        (body, headers), left = reply.encode(), request.deadline - time.time()
+        again = stamina.retry_context(on=KafkaError, attempts=SENDINGS, timeout=left, wait_initial=0.05, wait_max=0.5)
         try:
-            await self._producer.send_and_wait(
-                request.reply_topic, body, partition=request.reply_partition, headers=headers
-            )
+            async for attempt in again:  # a reply that is sent twice is dropped, one that is lost is waited for
+                with attempt:
+                    await self._producer.send_and_wait(
+                        request.reply_topic, body, partition=request.reply_partition, headers=headers
+                    )
         except KafkaError as error:  # the gateway has answered by now that it may be tried again
             log.warning("reply not delivered", worker=self.name, error=str(error))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import UnknownError
 
 from orchestration.settings import Settings
 from orchestration.stack import kafka, redis, supervisor
@@ -305,6 +306,24 @@ def test_a_tenant_with_nothing_in_work_does_not_wait_for_room(bench: Bench) -> N
         assert quiet.id in await desk.answers(1)
         assert len(desk.replies) == 1, "it was answered after what had all the room"
         await desk.answers(41)
+
+    bench.run(scenario)
+
+
+def test_a_reply_that_the_broker_refused_is_sent_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    send, refused = bench.worker._producer.send_and_wait, list[int]()
+
+    async def sometimes(*given: Any, **named: Any) -> Any:
+        if len(refused) < 2:
+            refused.append(1)
+            raise UnknownError
+        return await send(*given, **named)
+
+    async def scenario(desk: Desk, model: Model) -> None:
+        monkeypatch.setattr(bench.worker._producer, "send_and_wait", sometimes)
+        await desk.send(desk.request("refused"))
+        assert len(await desk.answers(1)) == 1
+        assert model.asked == {"refused": 1}
 
     bench.run(scenario)
 
