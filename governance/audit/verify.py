@@ -32,8 +32,8 @@ def verify_log(store: ObjectStore, trusted: TrustedKeys, regions: Mapping[str, P
     """
     verdict = Verdict()
     try:
-        key = log_public(trusted)
-        signed = read_head(store, key).checkpoint
+        keys = [log_public(trusted), *former_log_keys(trusted)]
+        signed = read_head(store, keys[0]).checkpoint
     except (AuditRefused, KeyRefused) as refused:
         verdict.faults.append(str(refused))
         return verdict
@@ -50,7 +50,7 @@ def verify_log(store: ObjectStore, trusted: TrustedKeys, regions: Mapping[str, P
             verdict.faults.append(str(entry))
         elif len(entries) == reached:
             entries.append(entry)
-    _hold_against(signed, seen, _Recomputed(entries), [key, *former_log_keys(trusted)], verdict)
+    _hold_against(signed, seen, _Recomputed(entries), keys, verdict)
     return verdict
 
 

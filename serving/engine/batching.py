@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
@@ -141,9 +141,13 @@ class Batcher:
         return asked.done
 
     def _work(self) -> None:
+        """A batch that is one model's by more than half a full one gives way to others' turns before its last row's,
+        every batch to what waits for no turn."""
         torch.set_num_threads(1)  # a thread each for several batches beats several threads for one (measured)
         while batch := self._next():
-            self._compute(batch, partial(self._give_way, batch))
+            models = Counter(each.model for each in batch)
+            turn = batch[-1].turn if max(models.values()) > self._most // 2 else AT_ONCE
+            self._compute(batch, partial(self._give_way, models, turn))
 
     def _next(self) -> list[_Waiting]:
         """The row whose turn it is, and those behind it that are about as long; none when it is time to end."""
@@ -156,11 +160,8 @@ class Batcher:
             self._turn = max(self._turn, self._waiting[0].turn)
             return self._pick(self._waiting)
 
-    def _give_way(self, batch: list[_Waiting]) -> None:
-        """Compute what came meanwhile at once; and, if more than half a full batch is one model's, what others asked
-        whose turn is before the last of these rows."""
-        models = Counter(each.model for each in batch)
-        turn = batch[-1].turn if max(models.values()) > self._most // 2 else AT_ONCE
+    def _give_way(self, models: Container[str], turn: float) -> None:
+        """Compute first what came meanwhile for other models than these, of turns up to this one."""
         with self._news:
             first = self._pick([each for each in self._waiting if each.turn <= turn and each.model not in models])
         if first:

@@ -62,6 +62,13 @@ def test_what_the_former_key_signed_is_still_held_against_it(log: Log, stolen: P
     assert any("entry 1 is not what was signed there" in fault for fault in log.verify().faults)
 
 
+def test_a_former_key_that_cannot_be_read_is_a_fault_of_the_log(log: Log, stolen: Path) -> None:
+    rotate(log)
+    (former,) = log.trusted.folder.glob("audit.*.pub")
+    former.write_text("no key")
+    assert any(former.name in fault for fault in log.verify().faults)
+
+
 def test_the_former_key_signs_nothing_new(log: Log, stolen: Path) -> None:
     rotate(log)
     act = Act(what="refusal", who="a thief", why="a reason")
