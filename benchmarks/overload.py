@@ -9,10 +9,11 @@ baseline.
 
 import asyncio
 import random
+import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Reply:
     """What became of a request; seconds: until its reply; at: seconds since the phase began."""
 
     load: Load
+    number: int
     at: float
     status: int
     seconds: float
@@ -87,6 +89,7 @@ async def measure(path: RequestPath, seconds: float) -> tuple[list[dict[str, Any
         "overload_errors": float(sum(reply.status not in (200, 429) for reply in over)),
         "overload_shed": len(shed) / len(over),
         "overload_shed_enterprise": sum(r.load == steady for r in shed) / max(1, sum(r.load == steady for r in over)),
+        "retry_after_p50_s": statistics.median([reply.retry_after for reply in shed if reply.retry_after > 0] or [0.0]),
         "let_in_after_retry_after": sum(reply.status == 200 for reply in told) / max(1, len(told)),
         "gateway_mb_grown": after - before,
         "recovery_s": recovered,
@@ -119,7 +122,7 @@ async def answered_a_second(session: aiohttp.ClientSession, path: RequestPath, s
 async def phase(
     session: aiohttp.ClientSession, path: RequestPath, loads: Sequence[Load], seconds: float, returning: float = 0
 ) -> list[Reply]:
-    """All replies after the first seconds. A share `returning` of the refused comes back when it was told to.
+    """All replies after the first seconds. A share `returning` of the refused asks the same again when it was told to.
 
     Such a second reply has a negative `retry_after`.
     """
@@ -131,8 +134,8 @@ async def phase(
         replies.append(reply)
         if reply.status == 429 and drawn.random() < returning:
             await asyncio.sleep(reply.retry_after)
-            again = await ask(session, path, load, began)
-            replies.append(Reply(load, again.at, again.status, again.seconds, -1))
+            again = await ask(session, path, load, began, reply.number)
+            replies.append(replace(again, retry_after=-1))
 
     async def arrivals(load: Load) -> None:
         due = began
@@ -145,11 +148,13 @@ async def phase(
     return [reply for reply in replies if reply.at > min(SETTLING, seconds / 3)]
 
 
-async def ask(session: aiohttp.ClientSession, path: RequestPath, load: Load, began: float) -> Reply:
-    """status: 0 where there was none."""
-    start = time.perf_counter()
+async def ask(
+    session: aiohttp.ClientSession, path: RequestPath, load: Load, began: float, number: int | None = None
+) -> Reply:
+    """status: 0 where there was none. Requests of one number are the same."""
+    start, number = time.perf_counter(), next(NUMBER) if number is None else number
     url = f"{path.url}/v1/models/{load.tenant}/task-0/infer"
-    headers, body = bearer(path.token_of(load.tenant, load.tier)), {"input": f"{BODY['input']}, number {next(NUMBER)}"}
+    headers, body = bearer(path.token_of(load.tenant, load.tier)), {"input": f"{BODY['input']}, number {number}"}
     status, retry_after = 0, 0.0
     try:
         async with session.post(url, json=body, headers=headers) as reply:
@@ -157,7 +162,7 @@ async def ask(session: aiohttp.ClientSession, path: RequestPath, load: Load, beg
             status, retry_after = reply.status, float(reply.headers.get("Retry-After", 0))
     except (aiohttp.ClientError, OSError, TimeoutError):
         pass
-    return Reply(load, start - began, status, time.perf_counter() - start, retry_after)
+    return Reply(load, number, start - began, status, time.perf_counter() - start, retry_after)
 
 
 async def seconds_to_recover(session: aiohttp.ClientSession, path: RequestPath, load: Load, usual_ms: float) -> float:

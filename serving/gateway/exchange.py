@@ -69,6 +69,11 @@ class Question:
     terms: Terms
     digest: str = ""
 
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same question."""
+        return _sha256(self.model, self.digest, *self.texts)[:32]
+
 
 async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Reply:
     """The workers' answer. Raises Problem for every other end."""
@@ -79,7 +84,7 @@ async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Repl
         require_own(caller, question.model)
         await _take_token(gateway, caller)
         with (
-            gateway.admission.held(caller.tenant, caller.tier),
+            gateway.admission.held(caller.tenant, caller.tier, _sha256(caller.tenant, question.fingerprint)),
             span("gateway", trace, SpanKind.SERVER, model=question.model) as here,
         ):
             reply = await gateway.replies.ask(_request(gateway, caller, question, here))
@@ -130,7 +135,6 @@ async def _take_token(gateway: Gateway, caller: Caller) -> None:
 def _request(gateway: Gateway, caller: Caller, question: Question, trace: str) -> Request:
     identity, now, key = secrets.token_hex(16), time.time(), question.terms.idempotency_key
     wished = question.terms.timeout or gateway.settings.deadline
-    parts = [question.model, question.digest, *question.texts]
     return Request(
         id=identity,
         tenant=caller.tenant,
@@ -143,7 +147,7 @@ def _request(gateway: Gateway, caller: Caller, question: Question, trace: str) -
         reply_topic=REPLIES,
         reply_partition=gateway.replies.partition,
         idempotency=_sha256(question.model, key) if key else identity,
-        fingerprint=_sha256(*parts)[:32],
+        fingerprint=question.fingerprint,
         traceparent=trace,
     )
 

@@ -1,5 +1,6 @@
 """Errors as clients get them: application/problem+json (RFC 9457)."""
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -46,7 +47,7 @@ def answer(problem: Problem) -> Response:
     )
     headers = {name.replace("_", "-"): value for name, value in problem.headers.items()}
     if problem.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(problem.retry_after)))
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
     return Response(orjson.dumps(said.model_dump()), problem.status, headers, MEDIA_TYPE)
 
 

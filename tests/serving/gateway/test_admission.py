@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ import pytest
 
 from serving.gateway import admission
 from serving.gateway.admission import LEAST, Admission
+from serving.gateway.places import LONGEST, Places
 from serving.gateway.problems import Problem
 from serving.gateway.settings import GatewaySettings
 
@@ -21,22 +23,33 @@ class Service:
         self.now, self._free_at, self._pace = 0.0, 0.0, pace
         self._held: list[tuple[float, int, ExitStack, float, str]] = []
         self._count = 0
+        self.back: list[tuple[float, bool]] = []  # after how many seconds it was to come back, was it let in
         self.took: list[tuple[float, str]] = []
         self.shed: Counter[str] = Counter()
         self.retry_after: list[float] = []
-        monkeypatch.setattr(admission.time, "monotonic", lambda: self.now)
+        self.returning = 0.0  # part of those turned away who come back, as often as they are told to
+        self._asked, self._drawn = 0, random.Random(1)
+        self._later: list[tuple[float, str, str, float]] = []
+        monkeypatch.setattr(admission.time, "monotonic", lambda: self.now)  # that of places too
         self.admission = Admission(GatewaySettings(**settings))  # type: ignore[arg-type]
 
-    def arrive(self, tier: str, tenant: str = "acme") -> None:
-        held = ExitStack()
+    def arrive(self, tier: str, tenant: str = "acme", question: str = "", told: float = 0) -> None:
+        held, self._asked = ExitStack(), self._asked + 1
+        question = question or str(self._asked)
         try:
-            held.enter_context(self.admission.held(tenant, tier))  # type: ignore[arg-type]
+            held.enter_context(self.admission.held(tenant, tier, question))  # type: ignore[arg-type]
         except Problem as problem:
             assert problem.status == 429
             self.shed[tier] += 1
             self.shed[tenant] += 1
-            self.retry_after.append(problem.retry_after or 0)
+            seconds = problem.retry_after or 0
+            self.retry_after.append(seconds)
+            self.back += [(told, False)] if told else []
+            if told or self._drawn.random() < self.returning:
+                at = self.now + seconds * self._drawn.uniform(1, 1.2)
+                heapq.heappush(self._later, (at, tier, question, seconds))
             return
+        self.back += [(told, True)] if told else []
         self._free_at = max(self._free_at, self.now) + 1 / self._pace
         self._count += 1
         heapq.heappush(self._held, (self._free_at, self._count, held, self.now, tier))
@@ -46,6 +59,11 @@ class Service:
             (self.now + n / rate, tier) for tier, rate in rates.items() for n in range(int(seconds * rate))
         )
         for at, tier in arrivals:
+            while self._later and self._later[0][0] <= at:
+                back, came, question, told = heapq.heappop(self._later)
+                self._answer(back)
+                self.now = back
+                self.arrive(came, question=question, told=told)
             self._answer(at)
             self.now = at
             self.arrive(tier)
@@ -79,8 +97,45 @@ def test_free_is_turned_away_before_enterprise(overloaded: Service) -> None:
     assert overloaded.shed["free"] > 380 * 16
 
 
-def test_the_time_to_come_back_is_when_there_is_room(overloaded: Service) -> None:
-    assert all(0 < seconds < 1 for seconds in overloaded.retry_after[-100:])
+def test_who_seldom_comes_back_is_told_to_do_so_soon(overloaded: Service) -> None:
+    overloaded.run(60, {"enterprise": 150.0, "free": 450.0})
+    assert all(1 <= seconds <= 2 for seconds in overloaded.retry_after[-100:])
+
+
+@pytest.mark.parametrize(("part", "until_known"), [(0.05, 6), (0.2, 6), (1.0, 35)])
+def test_who_comes_back_when_told_is_let_in(monkeypatch: pytest.MonkeyPatch, part: float, until_known: float) -> None:
+    service, load = Service(monkeypatch, pace=200), {"enterprise": 150.0, "free": 450.0}
+    service.returning = part
+    service.run(until_known, load)
+    service.took, service.back, service.shed = [], [], Counter()
+    service.run(20, load)
+    promised = [let_in for told, let_in in service.back if told < LONGEST]
+    assert len(promised) > 20
+    assert all(promised), "a place that was promised was not kept"
+    assert service.shed["enterprise"] == 0
+    for tier, target in (("enterprise", 0.7), ("free", 1.0)):
+        ordered = sorted(seconds for seconds, of in service.took if of == tier)
+        assert ordered[int(len(ordered) * 0.95)] < target
+
+
+def test_who_would_have_to_come_back_much_later_is_told_so(overloaded: Service) -> None:
+    overloaded.returning = 1.0
+    overloaded.run(60, {"enterprise": 150.0, "free": 450.0})
+    assert max(overloaded.retry_after) == LONGEST
+
+
+def test_a_place_is_kept_for_who_was_told_and_for_about_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
+    places = Places()
+    assert [places.keep(question, 0, 0.5) for question in ("a", "b", "c")] == [2, 4, 6]
+    now[0] = 1.0
+    assert places.keep("b", 0, 0.5) == 2, "it has its place already"
+    assert not places.take("a")
+    now[0] = 2.0
+    assert (places.take("a"), places.take("a"), places.take("d")) == (True, False, False)
+    now[0] = 5.5
+    assert not places.take("b"), "it came too late"
 
 
 def test_who_asks_too_much_shuts_out_itself_alone(overloaded: Service) -> None:
@@ -130,7 +185,7 @@ def test_what_ends_in_an_error_is_no_longer_held() -> None:
         gate = Admission(GatewaySettings())
 
         async def held() -> None:
-            with gate.held("acme", "free"):
+            with gate.held("acme", "free", "?"):
                 await asyncio.sleep(10)
 
         tasks = [asyncio.create_task(held()) for _ in range(5)]
