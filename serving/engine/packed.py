@@ -31,7 +31,11 @@ def pack_frozen(model: nn.Module) -> None:
 
 
 def _gains(weight: Tensor) -> bool:
-    return weight.device.type == "cpu" and weight.dtype is torch.float32 and torch.backends.mkldnn.is_available()
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return weight.dtype is torch.float32 or bool(
+        weight.dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
 
 
 def _packed(weight: Tensor, bias: Tensor | None = None) -> Product:

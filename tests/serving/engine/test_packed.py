@@ -33,10 +33,14 @@ def test_weights_that_are_trained_are_not_packed() -> None:
     torch.testing.assert_close(model(rows), model[0].bias.expand(2, 8))
 
 
-def test_bfloat16_is_left_as_it_was() -> None:
-    linear = nn.Linear(8, 8).to(torch.bfloat16)
+def test_bfloat16_answers_as_before_in_bfloat16() -> None:
+    torch.manual_seed(4)
+    linear, rows = nn.Linear(48, 20).to(torch.bfloat16), torch.randn(3, 5, 48, dtype=torch.bfloat16)
+    wanted = linear(rows)
     pack(linear)
-    assert linear.weight.numel() == 64 and linear(torch.ones(1, 8, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    assert linear(rows).dtype == torch.bfloat16
+    torch.testing.assert_close(linear(rows), wanted, atol=2**-8, rtol=2**-7)  # one step of its eight bits
+    assert linear.weight.numel() == (0 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else 20 * 48)
 
 
 def _step(model: nn.Sequential, rows: torch.Tensor) -> list[torch.Tensor]:
