@@ -22,7 +22,7 @@ ADJUST_SECONDS = 0.1
 PART = 0.6  # of its target that a request may take on average; the slow ones among them take the rest
 GROWTH = 1.05
 PACE_WEIGHT = 0.2
-OVERBOOKED = 1.25  # of what is allowed may be held when those come for whom places were kept
+OVERBOOKED = {"enterprise": 1.25, "free": 0.8}  # of the limit may be held when those come for whom places were kept
 PROMISED = 0.9  # of the pace; the rest is for those who come unannounced
 
 
@@ -47,7 +47,7 @@ class Admission:
         """
         allowed, places = max(LEAST, self.limit * self._settings.share[tier]), self._places[tier]
         full = self.in_flight.total() >= allowed and not self._has_less(tenant, tier)
-        if full and not (self.in_flight.total() < allowed * OVERBOOKED and places.take(question)):
+        if full and not (self.in_flight.total() < self.limit * OVERBOOKED[tier] and places.take(question)):
             self._reached = True
             seconds = places.keep(question, self._room_after(allowed), self._pace_left(tier))
             raise Problem(429, f"the gateway holds as many {tier} requests as it can answer in time", seconds)
