@@ -6,13 +6,12 @@ first two are asked, and `pick` says whose answer is given. A plain library: it 
 
 from governance.fairness.filter import Candidate
 from serving.router.fingerprint import Fingerprint, FingerprintRefused
+from serving.router.head import prompt_head
 from serving.router.labels import ranked_labels
 from serving.router.pick import ASKED, NobodyAnswered, Picked, pick
 from serving.router.policy import Routing, UnknownPolicy
 from serving.router.policy_file import Declaration, PolicyFile, PolicyRefused
 from serving.router.route import Choice, LiveModel, NothingToChoose, Ranked, route
-
-HEAD = 256  # characters
 
 __all__ = [
     "ASKED",
@@ -35,8 +34,3 @@ __all__ = [
     "ranked_labels",
     "route",
 ]
-
-
-def prompt_head(text: str) -> str:
-    """What the router reads of a prompt, and fingerprints are made of: a bounded cost, whatever a client sends."""
-    return text[:HEAD]
