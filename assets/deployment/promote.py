@@ -10,9 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from governance.audit.acts import RecordAct, publishing, returning
-from governance.custody.keys import TrustedKeys, trusted_keys
+from governance.custody.keys import PublicKey, TrustedKeys, trusted_keys
 from governance.custody.records import Record, pointed, read_record
 from governance.custody.store import ObjectStore
 from governance.gate.verdict import require_gate
@@ -32,6 +33,8 @@ from serving.replication.statement import RegionStatement, read_statement
 PATIENCE = 180.0  # seconds until the region must have said what came of a pointer
 LEADER_PATIENCE = 60.0  # seconds until the leader's own promotion must have begun
 LOOK_SECONDS, LOOK_PART = 0.05, 0.05  # between two looks: so long, or this part of the time waited so far
+
+Found = TypeVar("Found")
 
 
 class PromotionFailed(RuntimeError):
@@ -112,40 +115,54 @@ def signed_bundle(store: ObjectStore, release: Release) -> Record:
 
 def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePointer) -> RegionStatement:
     """What the region said of the pointer, when it answers so. Raises PromotionFailed, StatementRefused, KeyRefused."""
-    key, began = trusted_keys(keys_dir).region(home.name), time.monotonic()
+    key = trusted_keys(keys_dir).region(home.name)
     _wake(home)
-    while (waited := time.monotonic() - began) < PATIENCE:
-        said = read_statement(store, home.name, pointer.model, key)
-        if said and said.pointer == pointer.sha256:
-            if said.refused is None:
-                return said
-            raise PromotionFailed(
-                f"{home.name} refuses {pointer.release}: {said.refused}; {said.release or 'nothing'} answers there"
-            )
-        time.sleep(max(LOOK_SECONDS, LOOK_PART * waited))
-    raise PromotionFailed(
-        f"{home.name} did not say within {PATIENCE:.0f} s what came of pointer {pointer.number}, which names "
-        f"{pointer.release}; is its replica up at {home.replica or 'no address'}? `pedigree status` tells"
-    )
+    said = _looking(lambda: _said(store, pointer, key), PATIENCE)
+    if said is None:
+        raise PromotionFailed(
+            f"{home.name} did not say within {PATIENCE:.0f} s what came of pointer {pointer.number}, which names "
+            f"{pointer.release}; is its replica up at {home.replica or 'no address'}? `pedigree status` tells"
+        )
+    if said.refused is not None:
+        raise PromotionFailed(
+            f"{home.name} refuses {pointer.release}: {said.refused}; {said.release or 'nothing'} answers there"
+        )
+    return said
 
 
 def _wait_for_leader(store: ObjectStore, trusted: TrustedKeys, leader: str, release: Release, digest: str) -> None:
     """Until `leader` says that it answers with the release. Raises LeaderAwaited, StatementRefused, KeyRefused."""
-    key, began, patience = trusted.region(leader), time.monotonic(), LEADER_PATIENCE
-    while (waited := time.monotonic() - began) < patience:
+    key = trusted.region(leader)
+
+    def promoted() -> LivePointer | None:
         pointer = read_live(store, release.tenant, release.task, leader, trusted)
-        if pointer and pointer.digest == digest:
-            patience = PATIENCE
-            said = read_statement(store, leader, release.model, key)
-            if said and said.pointer == pointer.sha256:
-                if said.refused is None:
-                    return
-                raise LeaderAwaited(f"{leader}, which comes first, refuses {release}: {said.refused}")
+        return pointer if pointer and pointer.digest == digest else None
+
+    pointer = _looking(promoted, LEADER_PATIENCE)
+    said = _looking(lambda: _said(store, pointer, key), PATIENCE) if pointer else None
+    if said is None:
+        raise LeaderAwaited(
+            f"{release} does not answer in {leader}, which comes first (the order of `regions` in pedigree.yaml); "
+            f"materialize promoted_model at {leader}|{release}, then here again"
+        )
+    if said.refused is not None:
+        raise LeaderAwaited(f"{leader}, which comes first, refuses {release}: {said.refused}")
+
+
+def _said(store: ObjectStore, pointer: LivePointer, key: PublicKey) -> RegionStatement | None:
+    """The region's word on the pointer, None while it has said nothing of it."""
+    said = read_statement(store, pointer.region, pointer.model, key)
+    return said if said and said.pointer == pointer.sha256 else None
+
+
+def _looking(look: Callable[[], Found | None], patience: float) -> Found | None:
+    """What `look` finds within so many seconds."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < patience:
+        if (found := look()) is not None:
+            return found
         time.sleep(max(LOOK_SECONDS, LOOK_PART * waited))
-    raise LeaderAwaited(
-        f"{release} does not answer in {leader}, which comes first (the order of `regions` in pedigree.yaml); "
-        f"materialize promoted_model at {leader}|{release}, then here again"
-    )
+    return None
 
 
 def put_back_returned(store: ObjectStore, keys_dir: Path, home: RegionHome, record: RecordAct) -> list[str]:

@@ -5,10 +5,9 @@ and those that were answered already are answered from memory.
 """
 
 import asyncio
+import collections
 import secrets
 import time
-from collections import Counter as Numbers
-from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -72,7 +71,7 @@ class Worker(ConsumerRebalanceListener):
         self._offsets = Offsets()
         self._generation = 0
         self._room = settings.in_flight
-        self._asked: Numbers[str] = Numbers()  # requests in work, by tenant
+        self._asked = collections.Counter[str]()  # requests in work, by tenant
         self._changed, self._moved = asyncio.Event(), asyncio.Event()
         self._producer = producer(kafka)
         self._consumer: AIOKafkaConsumer = consumer(kafka, settings.group)
@@ -199,7 +198,7 @@ class Worker(ConsumerRebalanceListener):
         batch = [taken for taken in batch if taken.request.deadline > now]
         digests = [self._answers.digest(taken.request) for taken in batch]
         looks = await self._memory.look([taken.request for taken in batch], digests, now)
-        groups: dict[tuple[str, str], list[Taken]] = defaultdict(list)
+        groups: dict[tuple[str, str], list[Taken]] = collections.defaultdict(list)
         for taken, looked in zip(batch, looks, strict=True):
             if looked.busy:
                 self._work(self._wait(taken))
@@ -277,7 +276,8 @@ class Worker(ConsumerRebalanceListener):
                 await self._memory.keep([(taken.request, reply) for taken, reply in replies], rows or {})
             await asyncio.gather(*(self._send(taken.request, reply) for taken, reply in replies))
         finally:
-            self._asked -= Numbers(taken.request.tenant for taken, _ in replies)  # who has none is no longer counted
+            done = (taken.request.tenant for taken, _ in replies)
+            self._asked -= collections.Counter(done)  # who has none is no longer counted
             for taken, reply in replies:
                 ENDED.labels(reply.outcome).inc()
                 self._done(taken.message, len(taken.request.texts))
