@@ -18,7 +18,7 @@ import psutil
 BACKEND = "triton_python_backend_stub"
 LOOK_SECONDS = 0.2
 SOON = 20.0  # a server that dies within so many seconds is started again after a while, not at once
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 5.0  # a start takes as much processor as that; who waits for the region waits for both
 GRACE = 20.0
 
 

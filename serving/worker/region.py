@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 LONGEST = 60.0
+# A region that starts again is found at once: gRPC itself waits longer after each failure, up to two minutes.
+CHANNEL = [
+    *(("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)),
+    *(("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)),
+]
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Region:
         from tritonclient.utils import InferenceServerException
 
         if self._client is None:
-            self._client = InferenceServerClient(self._address)
+            self._client = InferenceServerClient(self._address, channel_args=CHANNEL)
         wanted = [InferRequestedOutput(name) for name in outputs]
         tensors = [_tensor(name, values) for name, values in inputs.items()]
         timeout = max(0.001, min(timeout, LONGEST))
