@@ -1,5 +1,6 @@
 """What every process tells its operators: /healthz, /readyz, /metrics, a log of JSON lines, and that it ended well."""
 
+import gc
 import logging
 import signal
 import sys
@@ -18,6 +19,12 @@ Look = Callable[[], Awaitable[Mapping[str, str]]]
 def end_well() -> None:
     """SIGTERM ends the process with code 0: uvicorn raises it once more when it has served what it held."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def spare_what_started() -> None:
+    """What a process made to start stays: looking through it for garbage held up everything for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def routes(dependencies: Look, needed: tuple[str, ...]) -> APIRouter:

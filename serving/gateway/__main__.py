@@ -4,16 +4,17 @@ import uvicorn
 
 from serving.gateway.app import create_app
 from serving.gateway.settings import GatewaySettings
-from serving.operations import end_well, log_json
+from serving.operations import end_well, log_json, spare_what_started
 from serving.tracing import send_spans
 
 if __name__ == "__main__":
     end_well()
     log_json()
     send_spans("pedigree-gateway")
-    settings = GatewaySettings()
+    settings, app = GatewaySettings(), create_app()
+    spare_what_started()
     uvicorn.run(
-        create_app(),
+        app,
         host=settings.host,
         port=settings.port,
         backlog=16_384,

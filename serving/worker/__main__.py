@@ -2,7 +2,7 @@
 
 import uvicorn
 
-from serving.operations import end_well, log_json
+from serving.operations import end_well, log_json, spare_what_started
 from serving.tracing import send_spans
 from serving.worker.app import create_app
 from serving.worker.settings import WorkerSettings
@@ -11,5 +11,6 @@ if __name__ == "__main__":
     end_well()
     log_json()
     send_spans("pedigree-worker")
-    settings = WorkerSettings()
-    uvicorn.run(create_app(), host=settings.host, port=settings.port, access_log=False, log_level="warning")
+    settings, app = WorkerSettings(), create_app()
+    spare_what_started()
+    uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, log_level="warning")
