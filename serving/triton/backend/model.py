@@ -42,6 +42,15 @@ class RequestRefused(ValueError):
     """A request cannot be answered as it is; the message names the fault."""
 
 
+class _Asked:
+    """What a request asks of a model, read once: Triton takes its tensors back. Raises RequestRefused."""
+
+    def __init__(self, request: Any, wanted: set[str], context: str | None) -> None:
+        self.began, self.wanted, self.context = time.perf_counter(), wanted, context
+        self.model, self.digest = _name(request, "MODEL"), _name(request, "DIGEST", "") or None
+        self.texts = _texts(request)
+
+
 class Told:
     """Prometheus hears of batches and mounts, Triton's own list of what answers."""
 
@@ -101,18 +110,34 @@ class TritonPythonModel:
             vectors = self._mounts.embed(_texts(request))
             vectors.add_done_callback(lambda done: reply(self._when_done(done, _embedding)))
         else:
-            began, model, digest = time.perf_counter(), _name(request, "MODEL"), _name(request, "DIGEST", "")
-            context, batches, texts = self._spans.context(request), list[Batch](), _texts(request)
-            served, answers = self._mounts.ask(model, texts, digest or None, batches.append)
+            self._ask(_Asked(request, wanted, self._spans.context(request)), reply)
 
-            def finish(done: "Future[list[Answer]]") -> None:
-                reply(self._when_done(done, partial(_answers, served, wanted)))
-                if not done.exception():  # told after the reply: nobody waits for a count
-                    self._metrics.answered(model, time.perf_counter() - began)
-                    self._spans.computed(context, model, served, batches)
+    def _ask(self, asked: "_Asked", reply: Callable[[Any], None]) -> None:
+        """Ask the model, or wait for its first release where that is being mounted just now."""
+        try:
+            self._answer(asked, reply)
+        except ModelUnknown:
+            if not self._mounts.once_settled(asked.model, lambda: self._answer_later(asked, reply)):
+                self._answer(asked, reply)  # it was settled in between, or there is nothing to wait for
 
-            answers.add_done_callback(finish)
-            self._mounts.note(model, served, texts, answers)
+    def _answer_later(self, asked: "_Asked", reply: Callable[[Any], None]) -> None:
+        try:
+            self._answer(asked, reply)
+        except Exception as fault:
+            reply(self._refusal(fault))
+
+    def _answer(self, asked: "_Asked", reply: Callable[[Any], None]) -> None:
+        batches = list[Batch]()
+        served, answers = self._mounts.ask(asked.model, asked.texts, asked.digest, batches.append)
+
+        def finish(done: "Future[list[Answer]]") -> None:
+            reply(self._when_done(done, partial(_answers, served, asked.wanted)))
+            if not done.exception():  # told after the reply: nobody waits for a count
+                self._metrics.answered(asked.model, time.perf_counter() - asked.began)
+                self._spans.computed(asked.context, asked.model, served, batches)
+
+        answers.add_done_callback(finish)
+        self._mounts.note(asked.model, served, asked.texts, answers)
 
     def _when_done(self, done: "Future[Any]", outputs: Any) -> Any:
         try:

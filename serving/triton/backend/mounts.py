@@ -4,9 +4,10 @@ Runs inside Triton, but knows no Triton.
 """
 
 import math
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -86,6 +87,8 @@ class Mounts:
         self._served: dict[str, Served] = {}
         self._before: dict[str, Served] = {}
         self._refused: dict[str, Refused] = {}
+        self._settling: dict[str, list[Callable[[], None]]] = {}  # who waits for what is mounted now, by model
+        self._lock = threading.Lock()
         self.look, self.follow = self._pointers.look, self._pointers.start
 
     def ask(
@@ -104,6 +107,13 @@ class Mounts:
                     return now, self._once_mounted(
                         name, now, partial(self._batcher.classify, texts, now.mount, on_batch)
                     )
+
+    def once_settled(self, name: str, ask: Callable[[], None]) -> bool:
+        """Whether a release of the model is being mounted now; then `ask` is called when it answers or was refused."""
+        with self._lock:
+            if (waiting := self._settling.get(name)) is not None:
+                waiting.append(ask)
+            return waiting is not None
 
     def note(self, name: str, served: Served, texts: Sequence[str], answers: "Future[list[Answer]]") -> None:
         """Count what comes of a request that was taken, and let it be mirrored. Call it when the reply is provided for:
@@ -182,7 +192,8 @@ class Mounts:
                 self._withdraw(name)
             else:
                 version, digest = pointed
-                self._put_live(name, version, digest)
+                with self._settles(name):
+                    self._put_live(name, version, digest)
         except Exception as refused:  # whatever is wrong with one release, the others must still be followed
             self._observer.mount("refused")
             self._refused[name] = Refused(version, str(refused))
@@ -190,6 +201,19 @@ class Mounts:
             self._log(f"{name}: version {version} refused, {still} keeps answering: {refused}")
             return not isinstance(refused, EngineFull)
         return True
+
+    @contextmanager
+    def _settles(self, name: str) -> Iterator[None]:
+        """After this block the model answers with what its pointer names, or does not: who waited for that asks."""
+        with self._lock:
+            self._settling[name] = []
+        try:
+            yield
+        finally:
+            with self._lock:
+                waiting = self._settling.pop(name)
+            for ask in waiting:
+                ask()
 
     def _put_live(self, name: str, version: int, digest: str) -> None:
         now, before = self._mount_warm(name, version, digest), self._served.get(name)

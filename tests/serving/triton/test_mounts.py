@@ -130,6 +130,46 @@ def test_what_the_pointer_names_no_more_once_it_is_warm_never_answers(
         mounts.ask(NAMES[0], [TEXT], sha256_file(repository.release_folder(root, Release.parse(second)) / MANIFEST))
 
 
+def test_who_asks_for_what_is_being_mounted_waits_for_it(
+    mounts: Mounts, put: Callable[..., Path], heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def meanwhile(outcome: str) -> None:
+        """In the midst of mounting: nothing answers yet."""
+        with pytest.raises(ModelUnknown):
+            mounts.ask(NAMES[0], [TEXT])
+        assert mounts.once_settled(NAMES[0], lambda: told.append(ask(mounts, NAMES[0])[0]))
+        assert not mounts.once_settled(NAMES[1], lambda: told.append("of another"))
+        assert told == []
+
+    monkeypatch.setattr(heard, "mount", meanwhile)
+    put(f"{NAMES[0]}@1", seed=0)
+    mounts.look()
+    assert told == [f"{NAMES[0]}@1"]
+    assert not mounts.once_settled(NAMES[0], lambda: told.append("too late"))
+
+
+def test_who_waits_for_what_is_refused_hears_so(
+    mounts: Mounts, put: Callable[..., Path], heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+
+    def asks() -> None:
+        with pytest.raises(ModelUnknown, match="no release answers"):
+            ask(mounts, NAMES[0])
+        told.append(True)
+
+    def meanwhile(outcome: str) -> None:
+        if outcome == "mounted":
+            assert mounts.once_settled(NAMES[0], asks)
+
+    monkeypatch.setattr(heard, "mount", meanwhile)
+    put(f"{NAMES[0]}@21", change=overflow)
+    mounts.look()
+    assert told == [True]
+
+
 def test_many_ask_for_evicted_models_at_once(mounts: Mounts, put: Callable[..., Path]) -> None:
     for seed, name in enumerate(NAMES):
         put(f"{name}@1", seed=seed)
