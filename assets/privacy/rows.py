@@ -12,7 +12,7 @@ from governance.privacy.known import known_identifier
 from governance.privacy.mentions import Identifier
 from governance.tenants import Model
 
-BATCH_ROWS = 512
+BATCH_ROWS = 1024
 BATCH_CHARACTERS = 1_000_000  # a few long texts fill a batch as many short ones do
 SAMPLE = 20_000  # rows that tell which names are ordinary words
 

@@ -22,7 +22,7 @@ REMEMBERED = 20_000  # answers that are kept
 LONGEST_REMEMBERED = 500  # characters; longer texts seldom come twice
 
 # The time at the beginning of a line of a log.
-_STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\s+")
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)\s+")
 # Zero-width spaces and joiners, marks of direction, soft hyphens.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _NAME_WORD = re.compile(r"[^\W_]+(?:['’.](?!s\b)[^\W_]+)*")
@@ -94,19 +94,35 @@ def _answered_once(answer: Detector) -> Detector:
     Such a time stands apart: what follows it is read as a text of its own. What is remembered is bounded.
     """
     remembered: dict[str, list[Span]] = {}
+    behind: dict[tuple[int, int, str], list[Span]] = {}
 
     def detect(texts: Sequence[str]) -> list[list[Span]]:
-        stamps = [match.end() if (match := _STAMP.match(text)) else 0 for text in texts]
-        bodies = [text[stamp:] for text, stamp in zip(texts, stamps, strict=True)]
+        times = [(match.end(1), match.end()) if (match := _STAMP.match(text)) else (0, 0) for text in texts]
+        bodies = [text[start:] for text, (_, start) in zip(texts, times, strict=True)]
         known = {body: remembered[body] for body in set(bodies) if body in remembered}
         new = [body for body in dict.fromkeys(bodies) if body not in known]
         known.update(zip(new, answer(new), strict=True))
-        if len(remembered) + len(new) > REMEMBERED:
+        if max(len(remembered), len(behind)) + len(texts) > REMEMBERED:
             remembered.clear()
+            behind.clear()
         remembered.update((body, known[body]) for body in new[:REMEMBERED] if len(body) <= LONGEST_REMEMBERED)
-        return [_behind(stamp, text, known[body]) for text, stamp, body in zip(texts, stamps, bodies, strict=True)]
+        return [placed(*time, body, known[body]) for time, body in zip(times, bodies, strict=True)]
+
+    def placed(end: int, start: int, body: str, spans: list[Span]) -> list[Span]:
+        """The spans of a body that stands at `start`, behind a time that ends at `end`; 0: behind none."""
+        if not start:
+            return list(spans)
+        if (found := behind.get((end, start, body))) is None:
+            found = [Span(0, end, "DATE", 0.8, "rules"), *(_moved(span, start) for span in spans)]
+            if body in remembered:
+                behind[end, start, body] = found
+        return list(found)
 
     return detect
+
+
+def _moved(span: Span, by: int) -> Span:
+    return replace(span, start=span.start + by, end=span.end + by)
 
 
 def _visible(text: str) -> tuple[str, list[int] | None]:
@@ -121,13 +137,6 @@ def _on_original(spans: list[Span], offsets: list[int] | None) -> list[Span]:
     if offsets is None:
         return spans
     return [replace(span, start=offsets[span.start], end=offsets[span.end - 1] + 1) for span in spans]
-
-
-def _behind(stamp: int, text: str, spans: list[Span]) -> list[Span]:
-    if not stamp:
-        return list(spans)
-    written = Span(0, len(text[:stamp].rstrip()), "DATE", 0.8, "rules")
-    return [written, *(Span(s.start + stamp, s.end + stamp, s.entity, s.score, s.recognizer, s.of) for s in spans)]
 
 
 def _with_echoes(text: str, spans: list[Span]) -> list[Span]:

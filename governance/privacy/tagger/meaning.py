@@ -4,7 +4,7 @@ Half is the mean of the base's embeddings of the word's pieces, half what its fi
 """
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 BATCH = 16  # words that the base is asked about at once, always
 LAYERS = 2  # of the base that are asked; more cost more and were not needed
-MOST_PIECES = 12
+LENGTHS = (4, 7, 12)  # in pieces: a word is padded to the next of them, a longer one is cut
 PIECE_SCALE = 10  # brings the pieces' embeddings to the size of what the layers make of them
 
 
@@ -34,21 +34,25 @@ class Meaning:
         """bfloat16 [words, 2 · hidden]; zeros for what the tokenizer sees nothing in."""
         vectors = torch.zeros(len(words), 2 * self.embeddings.word_embeddings.embedding_dim, dtype=torch.bfloat16)
         speakable = [word.encode("utf-8", "replace").decode() for word in words]
-        pieces = self.tokenizer(speakable, truncation=True, max_length=MOST_PIECES)["input_ids"]
-        # The base is asked in one shape for each number of pieces, and nothing is padded: how a processor
-        # rounds depends on the shape, and a word's vector must not change with its company.
-        order = sorted(range(len(words)), key=lambda row: len(pieces[row]))
-        for length, alike in groupby(order, key=lambda row: len(pieces[row])):
-            rows = list(alike) if length > 2 else []  # the first and the last piece are the base's own
+        pieces = self.tokenizer(speakable, truncation=True, max_length=LENGTHS[-1])["input_ids"]
+        # The base is asked in one shape for each of LENGTHS: how a processor rounds depends on the shape, and a word's
+        # vector must not change with its company.
+        for shorter, length in pairwise((2, *LENGTHS)):  # the first and the last piece are the base's own
+            rows = [row for row, its in enumerate(pieces) if shorter < len(its) <= length]
             for start in range(0, len(rows), BATCH):
                 some = rows[start : start + BATCH]
-                ids = torch.tensor([pieces[row] for row in [*some, *[some[0]] * (BATCH - len(some))]])
-                vectors[some] = self._vectors(ids)[: len(some)]
+                filled = [pieces[row] for row in [*some, *[some[0]] * (BATCH - len(some))]]
+                vectors[some] = self._vectors(filled, length)[: len(some)]
         return vectors
 
-    def _vectors(self, ids: torch.Tensor) -> torch.Tensor:
+    def _vectors(self, pieces: Sequence[list[int]], length: int) -> torch.Tensor:
+        """Of words of up to so many pieces: bfloat16 [words, 2 · hidden]."""
+        ids = torch.tensor([[*its, *[self.tokenizer.pad_token_id] * (length - len(its))] for its in pieces])
+        place, count = torch.arange(length)[None], torch.tensor([[len(its)] for its in pieces])
+        unseen = torch.zeros(ids.shape, dtype=torch.bfloat16).masked_fill(place >= count, -torch.inf)[:, None, None]
         states = self.embeddings(input_ids=ids)
-        for layer in self.layers:  # one by one: with a mask that hides nothing the base takes a third longer
-            states = layer(states)
-        embedded = self.embeddings.word_embeddings(ids)[:, 1:-1].mean(1)
-        return torch.cat([embedded * PIECE_SCALE, states[:, 1:-1].mean(1)], 1)
+        for layer in self.layers:
+            states = layer(states, attention_mask=unseen)
+        own = ((place > 0) & (place < count - 1)).to(torch.bfloat16)[..., None]
+        both = torch.cat([self.embeddings.word_embeddings(ids) * PIECE_SCALE, states], 2)
+        return (both * own).sum(1) / own.sum(1)
