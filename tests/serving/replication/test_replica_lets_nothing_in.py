@@ -2,8 +2,10 @@
 
 import errno
 import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,18 +13,23 @@ from typing import Any
 
 import pytest
 
+from assets.deployment.promote import PromotionFailed, RegionHome, follow
+from governance.audit.acts import refusal_recorded
+from governance.audit.keys import create_audit_keys
+from governance.audit.log import append, read_stored
 from governance.custody.blobs import CENTRAL_BUCKET
+from governance.custody.keys import trusted_keys
 from governance.custody.store import NotFound
 from governance.tenants import Release
 from governance.trust.keys import rotate
-from governance.trust.live import withdraw_live
+from governance.trust.live import LivePointer, withdraw_live
 from governance.trust.revocation import revoke_release
 from serving.replication import fetch as fetching
 from serving.replication import replica as module
 from serving.replication.probe import ProbeFailed
 from serving.replication.statement import read_statement
 from serving.triton import repository
-from serving.triton.client import ModelUnknown
+from serving.triton.client import ModelUnknown, RequestFailed
 from tests.serving.replication.conftest import World, flip
 
 WEIGHTS = "adapter_model.safetensors"
@@ -121,11 +128,12 @@ def test_the_last_good_answers_and_the_refusal_is_told(
     world.point(1)
     first = world.look(replica)
     assert first is not None and first.refused is None and world.answers() == world.name(1)
-    with monkeypatch.context() as patched:
+    with monkeypatch.context() as patched, asked_meanwhile(world) as answered:
         fault(world, patched)
         replica = world.replica()  # as after a restart
         pointer = world.point(2)
         said = world.look(replica)
+    assert len(answered) > 1 and set(answered) == {world.name(1)}
     assert said is not None and said.refused is not None
     assert message in said.refused
     assert (said.pointer, said.asked, said.release, said.since) == (
@@ -135,6 +143,64 @@ def test_the_last_good_answers_and_the_refusal_is_told(
     assert world.answers() == world.name(1)
     assert world.refusals() >= 1
     assert any(message in line for line in world.log)
+    assert message in refused_promotion(world, pointer)["why"]
+
+
+@contextmanager
+def asked_meanwhile(world: World) -> Iterator[list[str]]:
+    """What answers a client that asks all the time, a fault's name where there was no answer."""
+    answered, done = list[str](), threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            try:
+                answered.append(world.answers())
+            except RequestFailed as fault:
+                answered.append(repr(fault))
+
+    client = threading.Thread(target=ask)
+    client.start()
+    try:
+        yield answered
+    finally:
+        done.set()
+        client.join()
+
+
+def refused_promotion(world: World, pointer: LivePointer) -> dict[str, Any]:
+    """The audit log's entry of a promotion that waited for the region's word, as promoted_model does."""
+    trusted, home = trusted_keys(world.keys_dir), RegionHome(pointer.region, world.place.root, world.place.triton, "")
+    shutil.copy(trusted.folder / "mumbai.region.pub", trusted.folder / f"{pointer.region}.region.pub")
+    create_audit_keys(world.keys_dir, {})
+    written = list[int]()
+    with (
+        pytest.raises(PromotionFailed),
+        refusal_recorded(
+            lambda act: written.append(append(world.store, world.keys_dir, act)),
+            Release.parse(pointer.release),
+            pointer.region,
+            "tests",
+        ),
+    ):
+        follow(world.store, world.keys_dir, home, pointer)
+    return read_stored(world.store, written[0]).said
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["behind a delete marker", "every version of it"])
+def test_what_is_deleted_in_the_store_under_a_live_version_takes_nothing_from_it(world: World, for_good: bool) -> None:
+    world.sign(1)
+    world.point(1)
+    first = world.look(world.replica())
+    assert first is not None and first.refused is None
+    bucket, key = world.files[world.name(1)][WEIGHTS].bucket_and_key
+    with asked_meanwhile(world) as answered:
+        world.store.delete(bucket, world.store._inside(key), every_version=for_good)  # type: ignore[attr-defined]
+        said = world.look(world.replica())
+    assert said is not None and (said.refused, said.release) == (None, world.name(1))
+    assert len(answered) > 1 and set(answered) == {world.name(1)}
+    shutil.rmtree(world.folder / "1")  # now its own copy is gone as well: nothing takes its place
+    said = world.look(world.replica())
+    assert said is not None and said.refused is not None and "does not exist" in said.refused
 
 
 def test_what_was_mended_is_taken_up(world: World) -> None:
