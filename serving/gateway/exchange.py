@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import structlog
 from opentelemetry.trace import SpanKind
@@ -69,7 +70,7 @@ class Question:
     terms: Terms
     digest: str = ""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The same for the same question."""
         return _sha256(self.model, self.digest, *self.texts)[:32]

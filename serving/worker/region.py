@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 LONGEST = 60.0
 # A region that starts again is found at once: gRPC itself waits longer after each failure, up to two minutes.
 CHANNEL = [
-    *(("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)),
-    *(("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
 ]
 
 

@@ -92,10 +92,7 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
             reply = partial(_send, request.get_response_sender())
-            try:
-                self._take(request, reply)
-            except Exception as fault:  # one request's fault must not end the server for all tenants
-                reply(self._refusal(fault))
+            self._or_refuse(reply, partial(self._take, request, reply))
 
     def finalize(self) -> None:
         self._mounts.stop()
@@ -114,17 +111,12 @@ class TritonPythonModel:
 
     def _ask(self, asked: "_Asked", reply: Callable[[Any], None]) -> None:
         """Ask the model, or wait for its first release where that is being mounted just now."""
+        answer = partial(self._answer, asked, reply)
         try:
-            self._answer(asked, reply)
+            answer()
         except ModelUnknown:
-            if not self._mounts.once_settled(asked.model, lambda: self._answer_later(asked, reply)):
-                self._answer(asked, reply)  # it was settled in between, or there is nothing to wait for
-
-    def _answer_later(self, asked: "_Asked", reply: Callable[[Any], None]) -> None:
-        try:
-            self._answer(asked, reply)
-        except Exception as fault:
-            reply(self._refusal(fault))
+            if not self._mounts.once_settled(asked.model, partial(self._or_refuse, reply, answer)):
+                answer()  # it was settled in between, or there is nothing to wait for
 
     def _answer(self, asked: "_Asked", reply: Callable[[Any], None]) -> None:
         batches = list[Batch]()
@@ -138,6 +130,12 @@ class TritonPythonModel:
 
         answers.add_done_callback(finish)
         self._mounts.note(asked.model, served, asked.texts, answers)
+
+    def _or_refuse(self, reply: Callable[[Any], None], take: Callable[[], None]) -> None:
+        try:
+            take()
+        except Exception as fault:  # one request's fault must not end the server for all tenants
+            reply(self._refusal(fault))
 
     def _when_done(self, done: "Future[Any]", outputs: Any) -> Any:
         try:
