@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.deployment.observe import observe, observe_model
-from assets.deployment.promote import RegionHome, promote, put_back_returned
+from assets.deployment.promote import RegionHome, promote, put_back_returned, replica_fault
 from assets.line import releases, table
 from governance.audit.acts import refusal_recorded
 from governance.audit.log import append
@@ -101,7 +101,7 @@ def build_deployment(regions: Sequence[str]) -> list[dg.AssetsDefinition]:
         except Exception as refused:  # told beside what is observed all the same
             faults = [f"the pointers of {home.name} are not put back: {refused}"]
         seen = observe(store, company, keys_dir, home)
-        faults += [model.fault for model in seen if model.fault]
+        faults += [fault for fault in (replica_fault(home), *(model.fault for model in seen)) if fault]
         faults += witness_faults(store, trusted_keys(keys_dir), home.name, home.root)
         for fault in faults:
             context.log.error(fault)

@@ -56,7 +56,8 @@ def observe(store: ObjectStore, company: Company, keys_dir: Path, home: RegionHo
         if live:
             said, refuses = _said(store, keys_dir, home.name, live)
             found = observe_model(home, keys_dir, live, bases[model.base])
-            seen.append(replace(found, said=said, fault=found.fault or (said if refuses else None)))
+            faults = [each for each in (found.fault, said if refuses else None) if each]
+            seen.append(replace(found, said=said, fault="; ".join(faults) or None))
     return seen
 
 

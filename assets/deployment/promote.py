@@ -5,6 +5,7 @@ and the region's replica follows it and says, signed, what came of it.
 """
 
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
@@ -121,13 +122,26 @@ def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePo
     if said is None:
         raise PromotionFailed(
             f"{home.name} did not say within {PATIENCE:.0f} s what came of pointer {pointer.number}, which names "
-            f"{pointer.release}; is its replica up at {home.replica or 'no address'}? `pedigree status` tells"
+            f"{pointer.release}; {replica_fault(home) or 'its replica names no fault'} (at {home.replica or 'no address'})"
         )
     if said.refused is not None:
         raise PromotionFailed(
             f"{home.name} refuses {pointer.release}: {said.refused}; {said.release or 'nothing'} answers there"
         )
     return said
+
+
+def replica_fault(home: RegionHome) -> str | None:
+    """Why the region's replica follows nothing new just now, in its own words; None where it does or has no address."""
+    if not home.replica:
+        return None
+    try:
+        urllib.request.urlopen(f"{home.replica}/ready", timeout=5).close()
+    except urllib.error.HTTPError as unready:
+        return f"{home.name} follows nothing new: {unready.read().decode()}"
+    except OSError as away:
+        return f"the replica of {home.name} does not answer at {home.replica}: {away}; `pedigree up` starts it"
+    return None
 
 
 def _wait_for_leader(store: ObjectStore, trusted: TrustedKeys, leader: str, release: Release, digest: str) -> None:

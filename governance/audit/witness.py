@@ -44,11 +44,16 @@ def witness(store: ObjectStore, trusted: TrustedKeys, region: str, region_root: 
 
 
 def witness_faults(store: ObjectStore, trusted: TrustedKeys, region: str, region_root: Path) -> list[str]:
-    """`witness`, with its refusal as a sentence."""
+    """`witness`, with its refusal as a sentence; the region keeps it, for its replica to show."""
+    fault = fault_file(region_root)
     try:
         witness(store, trusted, region, region_root)
     except (AuditRefused, KeyRefused, StoreError) as refused:
-        return [f"{region} does not countersign the audit log: {refused}"]
+        sentence = f"{region} does not countersign the audit log: {refused}"
+        fault.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        replace(fault, sentence.encode())
+        return [sentence]
+    fault.unlink(missing_ok=True)
     return []
 
 
@@ -72,6 +77,11 @@ def published(store: ObjectStore, trusted: TrustedKeys, region: str) -> Checkpoi
 
 def kept_file(region_root: Path) -> Path:
     return witness_folder(region_root) / "checkpoint"
+
+
+def fault_file(region_root: Path) -> Path:
+    """There while the region refuses to countersign; it says why."""
+    return witness_folder(region_root) / "fault"
 
 
 @contextmanager

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, ExpiredMetadataError, RepositoryError
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    RepositoryError,
+)
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
@@ -133,7 +139,7 @@ def _named() -> Iterator[None]:
             f"the trust repository is frozen: {expired}; run `pedigree keys refresh` where the keys are, and look at "
             "the clock here"
         ) from expired
-    except RepositoryError as refused:
+    except (RepositoryError, DownloadLengthMismatchError) as refused:
         raise TrustRefused(f"the trust repository is refused: {refused}; restore its newest objects") from refused
     except DownloadError as failed:
         raise TrustRefused(f"the trust repository cannot be read: {failed}; is the store up?") from failed

@@ -10,7 +10,7 @@ from governance.custody.manifest import MANIFEST
 from governance.custody.store import ObjectStore
 from governance.tenants import Release
 from governance.trust.client import View
-from governance.trust.errors import TrustRefused
+from governance.trust.errors import NotVouched, TrustRefused
 from governance.trust.repository import Draft, publish
 from governance.trust.roles import REVOKED, release_path, tenant_role
 
@@ -53,10 +53,10 @@ def publish_release(
 
 
 def read_release(view: View, release: Release) -> Vouched:
-    """The release as its tenant vouches for it now. Raises TrustRefused when it does not, or not any more."""
+    """The release as its tenant vouches for it now. Raises NotVouched where it does not, TrustRefused where unknown."""
     target = view.target(release_path(release))
     if target is None:
-        raise TrustRefused(
+        raise NotVouched(
             f"{release} is not vouched for by {release.tenant}: it was never signed, or was revoked; "
             "sign it, or promote another release"
         )

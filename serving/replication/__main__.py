@@ -1,16 +1,13 @@
 """`python -m serving.replication --region mumbai …`: the replica as a process, with its health, metrics and wake-up.
 
-GET /health (it runs), /ready (it trusts what it sees), /status, /metrics; POST /wake looks at once. Loopback only.
 The store's address and credentials come from the environment (serving/store.py).
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -18,12 +15,12 @@ from typing import NoReturn
 from cryptography.hazmat.primitives import serialization
 
 from serving.engine.base import base_digest
+from serving.replication.health import serve
 from serving.replication.metrics import Metrics
 from serving.replication.replica import Place, Replica
 from serving.replication.trial import Switch
 from serving.store import central_store
 
-HOST = "127.0.0.1"
 YIELDING = 10  # niceness: a Triton on the same processors answers first
 
 
@@ -43,8 +40,7 @@ def main() -> NoReturn:
     )
     metrics, wake = Metrics(), threading.Event()
     replica = Replica(central_store(), place, metrics, log)
-    server = ThreadingHTTPServer((HOST, given.port), _handler(replica, metrics, wake))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = serve(replica, metrics, wake, given.port)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -67,35 +63,6 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def log(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
-
-
-def _handler(replica: Replica, metrics: Metrics, wake: threading.Event) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/metrics":
-                self._answer(200, metrics.text())
-            elif self.path == "/status":
-                self._answer(200, json.dumps(replica.status()).encode())
-            elif self.path == "/ready":
-                self._answer(503 if replica.fault else 200, (replica.fault or "ready").encode())
-            else:
-                self._answer(200 if self.path == "/health" else 404, b"")
-
-        def do_POST(self) -> None:
-            if self.path == "/wake":
-                wake.set()
-            self._answer(202 if self.path == "/wake" else 404, b"")
-
-        def _answer(self, code: int, body: bytes) -> None:
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Not every look of a prober."""
-
-    return Handler
 
 
 def _arguments() -> argparse.Namespace:

@@ -17,6 +17,11 @@ class Metrics:
             ["model"],
             registry=self.registry,
         )
+        self.log_refused = Gauge(
+            "pedigree_replica_audit_log_refused",
+            "1 while the region does not countersign the audit log",
+            registry=self.registry,
+        )
         self.success = Gauge(
             "pedigree_replica_last_success_timestamp_seconds", "Last time all was as it should", registry=self.registry
         )

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
+from governance.audit.witness import fault_file
 from governance.custody.canonical import sha256_file
 from governance.custody.keys import PrivateKey, TrustedKeys
 from governance.custody.manifest import MANIFEST
@@ -19,7 +20,7 @@ from governance.custody.store import ObjectStore
 from governance.custody.verify import verify_release
 from governance.tenants import Release
 from governance.trust.client import View, refresh
-from governance.trust.errors import TrustRefused
+from governance.trust.errors import NotVouched, TrustRefused
 from governance.trust.live import LivePointer, live_models, live_pointer
 from governance.trust.releases import Vouched, read_release
 from governance.trust.roles import live_path
@@ -99,10 +100,12 @@ class Replica:
         self._settled: dict[str, Settled] = {}
         self._trust, self._pace = threading.Lock(), pacer(place.bytes_per_second)
         self.fault: str | None = "it has not looked yet"
+        self._witness_fault: str | None = None
         clear_stale(place.root / "downloads")
 
     def tick(self) -> None:
         """Raises nothing: what is wrong is `fault`, or in the statement of a model."""
+        self._show_witness_fault()
         try:
             with self._trust:
                 view = refresh(self._store, self._place.trusted)
@@ -132,8 +135,18 @@ class Replica:
         return {
             "region": self._place.name,
             "fault": self.fault,
+            "witness": self._witness_fault,
             "models": {model: done.statement.model_dump(mode="json") for model, done in sorted(self._settled.items())},
         }
+
+    def _show_witness_fault(self) -> None:
+        """Why the region, as a witness, does not countersign the audit log: whoever looked at it left that here."""
+        file = fault_file(self._place.root)
+        said = file.read_text() if file.exists() else None
+        if said and said != self._witness_fault:
+            self._log(said)
+        self._witness_fault = said
+        self._metrics.log_refused.set(said is not None)
 
     def _models(self, view: View) -> list[str]:
         """Those with a pointer, and those that answer though there is none any more."""
@@ -317,7 +330,10 @@ class Replica:
                 raise Superseded
 
     def _stand_down(self, wanted: Wanted) -> None:
-        """Nothing may be followed: what answers goes on only where its tenant still vouches for it."""
+        """Nothing may be followed: what answers goes on unless its tenant does not vouch for it any more.
+
+        Raises TrustRefused where that cannot be known; then it goes on.
+        """
         name = wanted.model.replace("/", ".")
         served = repository.read_pointer(self._place.root / "models" / name / repository.POINTER)
         if served is None:
@@ -328,11 +344,12 @@ class Replica:
             self._log(f"{wanted.model}: {release} taken out of service: {wanted.refused}")
 
     def _is_vouched(self, release: Release, digest: str) -> bool:
+        """Raises TrustRefused where it cannot be known."""
         with self._trust:
             view = refresh(self._store, self._place.trusted)
             try:
                 return read_release(view, release).digest == digest
-            except TrustRefused:
+            except NotVouched:
                 return False
 
     def _say(

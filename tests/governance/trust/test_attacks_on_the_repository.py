@@ -3,10 +3,10 @@
 Each row: what is harmed, what a region then says. What it knew before is what it goes on with.
 """
 
-import datetime as real
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from tuf.api.metadata import Metadata, MetaFile, TargetFile
-from tuf.ngclient._internal import trusted_metadata_set
 
 from governance.custody.blobs import CENTRAL_BUCKET
 from governance.custody.keys import TrustedKeys, create_keys
@@ -27,6 +26,7 @@ from governance.trust.repository import publish
 from governance.trust.roles import METADATA, live_path, release_path, target_key, tenant_role
 from governance.trust.signers import signer
 from tests.governance.trust.conftest import TENANTS, Installation
+from tests.trusting_clock import Clock, set_clock
 
 ONE, TWO = "northbank.intents@1", "northbank.intents@2"
 Promoted = SimpleNamespace
@@ -134,7 +134,7 @@ def test_an_old_state_put_back_to_a_wiped_region_is_at_most_a_day_old(
     for key, body in promoted.old.items():
         promoted.here.store.put(CENTRAL_BUCKET, key, body)
     assert _answers(promoted.here, promoted.fresh()) == ONE, "a region that knows nothing cannot know better, for a day"
-    _set_clock(monkeypatch, real.timedelta(days=1, minutes=1))
+    set_clock(monkeypatch, timedelta(days=1, minutes=1))
     with pytest.raises(TrustRefused, match=r"frozen: timestamp\.json is expired.*keys refresh"):
         _answers(promoted.here, promoted.fresh())
 
@@ -143,7 +143,7 @@ def test_an_old_state_put_back_to_a_wiped_region_is_at_most_a_day_old(
 def test_a_wrong_clock_stops_a_region_or_does_nothing(
     healed: Promoted, monkeypatch: pytest.MonkeyPatch, shift: float, refused: bool
 ) -> None:
-    _set_clock(monkeypatch, real.timedelta(days=shift))
+    set_clock(monkeypatch, timedelta(days=shift))
     for region in (healed.seen, healed.fresh()):
         if refused:
             with pytest.raises(TrustRefused, match="look at the clock"):
@@ -155,8 +155,8 @@ def test_a_wrong_clock_stops_a_region_or_does_nothing(
 def test_frozen_metadata_is_renewed_by_who_has_the_keys(promoted: Promoted, monkeypatch: pytest.MonkeyPatch) -> None:
     from governance.trust.keys import renew
 
-    _set_clock(monkeypatch, real.timedelta(days=1.01))
-    monkeypatch.setattr("governance.trust.repository.datetime", _Clock(real.timedelta(days=1.01)))
+    set_clock(monkeypatch, timedelta(days=1.01))
+    monkeypatch.setattr("governance.trust.repository.datetime", Clock(timedelta(days=1.01)))
     renew(promoted.here.store, promoted.here.keys_dir)
     assert _answers(promoted.here, promoted.seen) == TWO
 
@@ -256,17 +256,3 @@ def _newest(here: Installation, name: str, version: int | None = None) -> str:
         keys = [info.key.removeprefix(METADATA) for info in here.store.list(CENTRAL_BUCKET, METADATA)]
         version = max(int(key.split(".")[0]) for key in keys if key.partition(".")[2] == f"{name}.json")
     return f"{METADATA}{version}.{name}.json"
-
-
-class _Clock:
-    def __init__(self, shift: real.timedelta) -> None:
-        self.shift = shift
-
-    def now(self, zone: real.tzinfo) -> real.datetime:
-        return real.datetime.now(zone) + self.shift
-
-
-def _set_clock(monkeypatch: pytest.MonkeyPatch, shift: real.timedelta) -> None:
-    """The client's clock is wrong by `shift`."""
-    shifted = SimpleNamespace(datetime=_Clock(shift), timezone=real.timezone)
-    monkeypatch.setattr(trusted_metadata_set, "datetime", shifted)

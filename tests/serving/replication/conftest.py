@@ -28,6 +28,7 @@ from tests.serving.conftest import TENANTS, Region
 from tests.store_apart import StoreApart
 
 NUMBERS = itertools.count(1)
+WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass
@@ -50,8 +51,15 @@ class World:
     def sign(self, number: int, **options: Any) -> Release:
         """Sign a release, store it, let its tenant vouch for it. `options`: of make_release."""
         release = Release.parse(self.name(number))
-        own = 100 * int(self.model.rpartition("-")[2])  # no other test's bytes, for they are harmed
-        folder = self.make_release(str(release), **({"seed": own + number} | options))
+        return self.vouch(release, self.make_release(str(release), **({"seed": self.own_seed + number} | options)))
+
+    @property
+    def own_seed(self) -> int:
+        """No other test has its bytes, for they are harmed."""
+        return 100 * int(self.model.rpartition("-")[2])
+
+    def vouch(self, release: Release, folder: Path) -> Release:
+        """Store what lies in `folder` as this release, and let its tenant vouch for it."""
         paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
         files = {name: put_file(self.store, release.tenant, path) for name, path in paths.items()}
         publish_release(self.store, self.keys_dir, release, (folder / MANIFEST).read_bytes(), files)
@@ -81,8 +89,11 @@ class World:
         return self.place.root / "models" / self.model.replace("/", ".")
 
     def refusals(self) -> float:
+        return self.metric("pedigree_replica_refusals_total")
+
+    def metric(self, name: str) -> float:
         samples = [s for metric in self.metrics.registry.collect() for s in metric.samples]
-        return sum(s.value for s in samples if s.name == "pedigree_replica_refusals_total")
+        return sum(s.value for s in samples if s.name == name)
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +118,7 @@ def world(
     key = private_key(keys_dir, "mumbai.region")
     (region.root / "trusted").mkdir(exist_ok=True)
     shutil.copy(trusted_keys(keys_dir).folder / "root.json", region.root / "trusted")
+    shutil.rmtree(region.root / "witness", ignore_errors=True)  # of another test's region
     number = next(NUMBERS)
     place = Place(f"mumbai-{number}", region.root, region.address, base_digest(base), key)  # its pointers alone
     return World(trust_store, keys_dir, place, f"northbank/replica-{number}", make_release)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from assets.deployment import promote
+from assets.deployment.promote import PromotionFailed, follow
 from benchmarks import releases
 from benchmarks.region import Region
 from governance.custody.keys import TrustedKeys, private_key
@@ -16,6 +18,7 @@ from serving.replication.metrics import Metrics
 from serving.replication.replica import Place
 from serving.triton import repository
 from tests.serving.replication.conftest import World
+from tests.serving.replication.told import failed_check, reached, refused_promotion
 
 
 @pytest.fixture
@@ -52,10 +55,11 @@ def test_it_answers_as_before_and_follows_when_it_is_back(
         raise ConnectionError("no route to the store")
 
     with monkeypatch.context() as partition:
+        partition.setattr(promote, "PATIENCE", 1.0)
         for way in ("stat", "list", "_get", "_put"):
             partition.setattr(cut_off.store, way, away)
-        for region in (world, elsewhere):
-            region.point(2)
+        pointer = world.point(2)
+        elsewhere.point(2)
         said = elsewhere.look(there)
         here.tick()
         here.wait()
@@ -64,6 +68,10 @@ def test_it_answers_as_before_and_follows_when_it_is_back(
         assert any("is the store up?" in line for line in cut_off.log)
         assert world.refusals() >= 1
         assert world.answers() == world.name(1)
+        assert "is the store up?" in (failed_check(world, here) or "it passed")
+        with reached(world, here) as region, refused_promotion(world, pointer.release, PromotionFailed) as entry:
+            follow(world.store, world.keys_dir, region, pointer)
+        assert "did not say" in entry["why"] and "is the store up?" in entry["why"]
 
     said = world.look(here)
     assert said is not None and said.refused is None and here.fault is None
