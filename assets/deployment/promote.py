@@ -120,9 +120,10 @@ def follow(store: ObjectStore, keys_dir: Path, home: RegionHome, pointer: LivePo
     _wake(home)
     said = _looking(lambda: _said(store, pointer, key), PATIENCE)
     if said is None:
+        why = replica_fault(home) or f"its replica, at {home.replica or 'no address'}, names no fault"
         raise PromotionFailed(
             f"{home.name} did not say within {PATIENCE:.0f} s what came of pointer {pointer.number}, which names "
-            f"{pointer.release}; {replica_fault(home) or 'its replica names no fault'} (at {home.replica or 'no address'})"
+            f"{pointer.release}; {why}"
         )
     if said.refused is not None:
         raise PromotionFailed(
