@@ -28,6 +28,7 @@ from serving.messages import Tier
 TIMES = 3.0  # what can be answered
 QUIET_RATE = 5.0  # requests a second
 TARGETS = {"GATEWAY_TARGET": '{"enterprise": 0.7, "free": 1.0}', "GATEWAY_DEADLINE": "5"}
+RIGHT = 1.25  # of the seconds told: let in after no more, a client was told right
 SETTLING = 4.0  # seconds in which the gateway learns how much it can hold; they are not judged
 CLIENTS = 32  # by whom it is measured what can be answered
 USUAL = 5  # so many answers in a row as fast as before, and it has recovered
@@ -45,7 +46,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of a request; seconds: until its reply; at: seconds since the phase began."""
+    """What became of a request; seconds: until its reply; at: seconds since the phase began.
+
+    Of one that came back after it was refused: told, the seconds of its first refusal; waited, those since then until
+    it was let in, or not any more; returns: how often it came back.
+    """
 
     load: Load
     number: int
@@ -53,6 +58,9 @@ class Reply:
     status: int
     seconds: float
     retry_after: float
+    told: float = 0.0
+    waited: float = 0.0
+    returns: int = 0
 
 
 def main() -> None:
@@ -81,7 +89,7 @@ async def measure(path: RequestPath, seconds: float) -> tuple[list[dict[str, Any
     phases = {"quiet": alone, "busy neighbour": busy, "overload": over, "noisy neighbour": beside}
     rows = [row(name, load, replies) for name, replies in phases.items() for load in {each.load for each in replies}]
     shed = [reply for reply in over if reply.status == 429]
-    told = [reply for reply in over if reply.retry_after < 0]
+    back = [reply for reply in over if reply.returns]
     return rows, {
         "capacity_req_s": capacity,
         "overload_p95_ms_enterprise": p95(over, steady),
@@ -89,8 +97,9 @@ async def measure(path: RequestPath, seconds: float) -> tuple[list[dict[str, Any
         "overload_errors": float(sum(reply.status not in (200, 429) for reply in over)),
         "overload_shed": len(shed) / len(over),
         "overload_shed_enterprise": sum(r.load == steady for r in shed) / max(1, sum(r.load == steady for r in over)),
-        "retry_after_p50_s": statistics.median([reply.retry_after for reply in shed if reply.retry_after > 0] or [0.0]),
-        "let_in_after_retry_after": sum(reply.status == 200 for reply in told) / max(1, len(told)),
+        "retry_after_p50_s": statistics.median([r.retry_after for r in shed if not r.returns] or [0.0]),
+        "let_in_after_retry_after": sum(r.status == 200 and r.returns == 1 for r in back) / max(1, len(back)),
+        "retry_after_right": sum(r.status == 200 and r.waited <= RIGHT * r.told for r in back) / max(1, len(back)),
         "gateway_mb_grown": after - before,
         "recovery_s": recovered,
         "noisy_p95_ratio": p95(beside, quiet) / p95(alone, quiet),
@@ -122,10 +131,8 @@ async def answered_a_second(session: aiohttp.ClientSession, path: RequestPath, s
 async def phase(
     session: aiohttp.ClientSession, path: RequestPath, loads: Sequence[Load], seconds: float, returning: float = 0
 ) -> list[Reply]:
-    """All replies after the first seconds. A share `returning` of the refused asks the same again when it was told to.
-
-    Such a second reply has a negative `retry_after`.
-    """
+    """All replies after the first seconds. A share `returning` of the refused asks the same again when it was told to,
+    and again, until it is let in or what it was told first has not proved right."""
     began, drawn = time.perf_counter(), random.Random(1)
     replies, tasks = list[Reply](), list[asyncio.Task[None]]()
 
@@ -133,9 +140,7 @@ async def phase(
         reply = await ask(session, path, load, began)
         replies.append(reply)
         if reply.status == 429 and drawn.random() < returning:
-            await asyncio.sleep(reply.retry_after)
-            again = await ask(session, path, load, began, reply.number)
-            replies.append(replace(again, retry_after=-1))
+            replies.append(await come_back(session, path, reply, began))
 
     async def arrivals(load: Load) -> None:
         due = began
@@ -146,6 +151,16 @@ async def phase(
     await asyncio.gather(*map(arrivals, loads))
     await asyncio.gather(*tasks)
     return [reply for reply in replies if reply.at > min(SETTLING, seconds / 3)]
+
+
+async def come_back(session: aiohttp.ClientSession, path: RequestPath, refused: Reply, began: float) -> Reply:
+    """What became of the same request, asked each time after the seconds that the refusal before it named."""
+    start, again, waited, returns = time.perf_counter(), refused, 0.0, 0
+    while again.status == 429 and waited + again.retry_after <= RIGHT * refused.retry_after:
+        await asyncio.sleep(again.retry_after)
+        waited, returns = time.perf_counter() - start, returns + 1
+        again = await ask(session, path, refused.load, began, refused.number)
+    return replace(again, told=refused.retry_after, waited=waited, returns=returns)
 
 
 async def ask(

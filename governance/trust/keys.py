@@ -119,7 +119,7 @@ def rotate(store: ObjectStore, keys_dir: Path, name: str) -> None:
 def next_signer(keys_dir: Path, name: str) -> Signer:
     """The key that will be `name`, made at the first call and kept as `<name>.next.pem`. Raises KeyRefused."""
     if name not in ROLE_KEYS and not is_tenant_role(name):
-        raise KeyRefused(f"there is no key {name!r}; there are {', '.join(ROLE_KEYS)} and <tenant>.release")
+        raise KeyRefused(f"there is no key {name!r}; there are audit, {', '.join(ROLE_KEYS)} and <tenant>.release")
     if not (keys_dir / f"{name}.pem").exists() and name not in ROOT_KEYS:  # two of the root's three replace a lost one
         raise KeyRefused(f"{keys_dir / name}.pem is missing, so it is not rotated here; rotate it where it is kept")
     create_key(keys_dir, f"{name}.next")
