@@ -48,8 +48,8 @@ class Load:
 class Reply:
     """What became of a request; seconds: until its reply; at: seconds since the phase began.
 
-    Of one that came back after it was refused: told, the seconds of its first refusal; waited, those since then until
-    it was let in, or not any more; returns: how often it came back.
+    Of one that came back after it was refused: told, the seconds of its first refusal; waited, those of all its
+    refusals; returns: how often it came back.
     """
 
     load: Load
@@ -155,10 +155,10 @@ async def phase(
 
 async def come_back(session: aiohttp.ClientSession, path: RequestPath, refused: Reply, began: float) -> Reply:
     """What became of the same request, asked each time after the seconds that the refusal before it named."""
-    start, again, waited, returns = time.perf_counter(), refused, 0.0, 0
+    again, waited, returns = refused, 0.0, 0
     while again.status == 429 and waited + again.retry_after <= RIGHT * refused.retry_after:
         await asyncio.sleep(again.retry_after)
-        waited, returns = time.perf_counter() - start, returns + 1
+        waited, returns = waited + again.retry_after, returns + 1
         again = await ask(session, path, refused.load, began, refused.number)
     return replace(again, told=refused.retry_after, waited=waited, returns=returns)
 
