@@ -22,7 +22,7 @@ ADJUST_SECONDS = 0.1
 PART = 0.6  # of its target that a request may take on average; the slow ones among them take the rest
 GROWTH = 1.05
 PACE_WEIGHT = 0.2
-OVERBOOKED = {"enterprise": 1.25, "free": 1.0}  # of the limit may be held when those come for whom places were kept
+OVERBOOKED = {"enterprise": 1.25, "free": 0.95}  # of the limit may be held when those come for whom places were kept
 PROMISED = 0.9  # of the pace; the rest is for those who come unannounced
 
 
