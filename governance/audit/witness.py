@@ -44,16 +44,17 @@ def witness(store: ObjectStore, trusted: TrustedKeys, region: str, region_root: 
 
 
 def witness_faults(store: ObjectStore, trusted: TrustedKeys, region: str, region_root: Path) -> list[str]:
-    """`witness`, with its refusal as a sentence; the region keeps it, for its replica to show."""
-    fault = fault_file(region_root)
+    """`witness`, with its refusal as a sentence; one of the log, not of the store, is kept for the replica to show."""
+    kept = fault_file(region_root)
     try:
         witness(store, trusted, region, region_root)
     except (AuditRefused, KeyRefused, StoreError) as refused:
         sentence = f"{region} does not countersign the audit log: {refused}"
-        fault.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace(fault, sentence.encode())
+        if not isinstance(refused, StoreError):
+            kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace(kept, sentence.encode())
         return [sentence]
-    fault.unlink(missing_ok=True)
+    kept.unlink(missing_ok=True)
     return []
 
 

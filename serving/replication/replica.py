@@ -141,8 +141,9 @@ class Replica:
 
     def _show_witness_fault(self) -> None:
         """Why the region, as a witness, does not countersign the audit log: whoever looked at it left that here."""
-        file = fault_file(self._place.root)
-        said = file.read_text() if file.exists() else None
+        said = None
+        with suppress(FileNotFoundError):
+            said = fault_file(self._place.root).read_text()
         if said and said != self._witness_fault:
             self._log(said)
         self._witness_fault = said
