@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from serving.messages import DEAD_LETTERS, REPLIES, REQUESTS
 
 SESSION_MS = 6_000  # a worker that died is noticed after so long
-FETCH_WAIT_MS = 20  # the local broker looks for new messages when a fetch comes, not while it waits
+FETCH_WAIT_MS = 10  # the local broker looks for new messages when a fetch comes, not while it waits
 MESSAGE_BYTES = 4 << 20
 # As a burst brings: aiokafka wakes all who wait for room in a batch, to let in as many as one batch holds.
 BATCH_BYTES = 1 << 20
@@ -73,14 +73,17 @@ def producer(settings: KafkaSettings) -> AIOKafkaProducer:
     )
 
 
-def consumer(settings: KafkaSettings, group: str | None = None) -> AIOKafkaConsumer:
-    """Not started. Offsets are committed by the caller alone; a group without any begins at the earliest message."""
+def consumer(settings: KafkaSettings, group: str | None = None, wait_ms: int = FETCH_WAIT_MS) -> AIOKafkaConsumer:
+    """Not started. Offsets are committed by the caller alone; a group without any begins at the earliest message.
+
+    wait_ms: how long a fetch waits where nothing is there.
+    """
     return AIOKafkaConsumer(
         **settings.connection(),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_max_wait_ms=wait_ms,
         max_partition_fetch_bytes=MESSAGE_BYTES,
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=SESSION_MS // 6,

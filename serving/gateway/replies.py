@@ -18,6 +18,7 @@ from serving.messages import REPLIES, REQUESTS, Malformed, Reply, Request, decod
 from serving.redis import Redis
 
 LEASE_SECONDS = 15.0
+FETCH_WAIT_MS = 4  # it fetches only while somebody waits, so it may look often
 UNDELIVERED = "the request could not be handed to the workers; try again"
 
 
@@ -31,7 +32,7 @@ class Replies:
         self.late = 0
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._producer = producer(kafka)
-        self._consumer: AIOKafkaConsumer = consumer(kafka)
+        self._consumer: AIOKafkaConsumer = consumer(kafka, wait_ms=FETCH_WAIT_MS)
         self._topics = Topics(kafka)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -66,6 +67,7 @@ class Replies:
         """Send the request, wait for its reply until its deadline. Raises Problem 503 undelivered, 504 in vain."""
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = reply
+        self._consumer.resume(*self._consumer.paused())
         try:
             async with asyncio.timeout(request.deadline - time.time()):
                 value, headers = request.encode()
@@ -95,6 +97,8 @@ class Replies:
                     waiting.set_result(decode_reply(message.value, message.headers))
                 except Malformed as broken:
                     waiting.set_exception(Problem(500, f"a worker's reply cannot be read: {broken}", 1))
+            if all(reply.done() for reply in self._waiting.values()):
+                self._consumer.pause(*self._consumer.assignment())
 
     def _lost(self) -> None:
         """The broker lost its log, and so the requests or their replies: let the clients ask again at once."""

@@ -274,6 +274,7 @@ def test_the_log_names_model_digest_and_trace_and_no_payload(
 ) -> None:
     secret, trace = "my account number is 4711", f"00-{'ab' * 16}-{'cd' * 8}-01"
     reply = northbank.post(INFER, json={"input": secret}, headers={"traceparent": trace})
+    until(lambda: "ab" * 16 in gateway.log.read_text())  # it is written after the reply
     lines = [json.loads(line) for line in gateway.log.read_text().splitlines() if line.startswith("{")]
     mine = next(line for line in lines if line.get("trace_id") == "ab" * 16)
     assert (mine["tenant"], mine["model"], mine["status"]) == ("northbank", INTENTS, 200)
