@@ -1,10 +1,8 @@
 """A new version is tried in the shadow of the one that answers, and watched for its first minutes."""
 
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,33 +16,12 @@ from governance.tenants import Release
 from serving.replication.replica import Replica
 from serving.replication.trial import Switch, faults, told
 from serving.triton import repository
-from serving.triton.client import Reply, RequestFailed, ask, status
+from serving.triton.client import RequestFailed, status
 from tests.serving.replication.conftest import World
+from tests.serving.replication.told import asking
 
 TEXT = "my card was declined"
 ALL = Switch(share=1, requests=10, seconds=20, slowdown=100)
-
-
-@contextmanager
-def asking(world: World) -> Iterator[list[Reply]]:
-    """What the model replies to somebody who asks all the time; a request that fails fails the test."""
-    replies, done, failed = list[Reply](), threading.Event(), list[Exception]()
-
-    def ask_on() -> None:
-        while not done.is_set():
-            try:
-                replies.append(ask(world.place.triton, world.folder.name, [TEXT]))
-            except RequestFailed as fault:
-                failed.append(fault)
-
-    thread = threading.Thread(target=ask_on)
-    thread.start()
-    try:
-        yield replies
-    finally:
-        done.set()
-        thread.join()
-    assert replies and not failed
 
 
 def shifted(adapter: Path) -> None:
@@ -82,7 +59,7 @@ def test_a_version_that_agrees_is_switched_to_and_the_region_says_what_was_mirro
     first = world.look(replica)
     assert first and first.shadow is None, "a first promotion has nothing to be tried beside"
     world.point(2)
-    with asking(world) as replies:
+    with asking(world, TEXT) as replies:
         said = world.look(replica)
     assert said and said.refused is None and said.release == world.name(2)
     assert said.shadow and "0 failed" in said.shadow
@@ -98,7 +75,7 @@ def test_a_version_that_disagrees_is_refused_and_no_client_hears_of_it(world: Wo
     world.sign(1, seed=seed(world))
     world.sign(2, seed=seed(world), change=shifted)
     replica = about_to_switch(world)
-    with asking(world) as replies:
+    with asking(world, TEXT) as replies:
         said = world.look(replica)
         world.look(replica)
     assert said and said.release == world.name(1) and said.refused
@@ -129,7 +106,7 @@ def test_a_rollback_is_not_tried(world: World) -> None:
         world.point(number)
         world.look(replica)
     world.point(1)
-    with asking(world):
+    with asking(world, TEXT):
         said = world.look(replica)
     assert said and (said.release, said.refused, said.shadow) == (world.name(1), None, None)
 

@@ -18,29 +18,39 @@ from governance.custody.keys import trusted_keys
 from governance.tenants import Company, Release
 from serving.replication.health import HOST, serve
 from serving.replication.replica import Replica
-from serving.triton.client import RequestFailed
+from serving.triton.client import Reply, RequestFailed, ask
 from tests.serving.replication.conftest import World
 
 
 @contextmanager
-def asked_meanwhile(world: World) -> Iterator[list[str]]:
-    """What answers a client that asks again and again, a fault's name where there was no answer."""
-    answered, done = list[str](), threading.Event()
+def asking(world: World, text: str, pause: float = 0.0) -> Iterator[list[Reply]]:
+    """What the model replies to somebody who asks all the time; a request that fails fails the test."""
+    replies, done, failed = list[Reply](), threading.Event(), list[Exception]()
 
-    def ask() -> None:
-        while not done.wait(0.01):
+    def ask_on() -> None:
+        while not done.wait(pause):
             try:
-                answered.append(world.answers())
+                replies.append(ask(world.place.triton, world.folder.name, [text]))
             except RequestFailed as fault:
-                answered.append(repr(fault))
+                failed.append(fault)
 
-    client = threading.Thread(target=ask)
+    client = threading.Thread(target=ask_on)
     client.start()
     try:
-        yield answered
+        yield replies
     finally:
         done.set()
         client.join()
+    assert replies and not failed, failed
+
+
+@contextmanager
+def asked_meanwhile(world: World) -> Iterator[list[str]]:
+    """Which releases answered, all of them after the block."""
+    answered = list[str]()
+    with asking(world, "x", pause=0.01) as replies:
+        yield answered
+    answered += [reply.model_version for reply in replies]
 
 
 @contextmanager
