@@ -156,7 +156,8 @@ def old_way(folder: Path) -> Iterator[str]:
 def _spawn(folder: Path, role: Sequence[str], environment: dict[str, str]) -> psutil.Popen:
     env = os.environ | {f"PEDIGREE_{name}": value for name, value in environment.items()}
     with (folder / f"{role[0]}-{time.monotonic_ns()}.log").open("wb") as log:
-        return psutil.Popen([sys.executable, "-m", *role], env=env, stdout=log, stderr=log)
+        # As `pedigree up` starts it: Linux shares the processors among sessions.
+        return psutil.Popen([sys.executable, "-m", *role], env=env, stdout=log, stderr=log, start_new_session=True)
 
 
 def _wait(url: str) -> None:

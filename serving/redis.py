@@ -36,17 +36,17 @@ redis.call('SET', KEYS[1], '?' .. ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
 return false
 """
 
-# Take one token; milliseconds until there is one, 0 when it was taken.
+# Take the tokens there are, at most so many: how many, and if none, the milliseconds until there is one.
 TAKE = """
-local rate, burst, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local rate, burst, now, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens, at = tonumber(held[1]) or burst, tonumber(held[2]) or now
 tokens = math.min(burst, tokens + math.max(0, now - at) * rate)
-local wait = 0
-if tokens >= 1 then tokens = tokens - 1 else wait = math.ceil((1 - tokens) / rate * 1000) end
-redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now)
+local taken, wait = math.min(most, math.floor(tokens)), 0
+if taken < 1 then wait = math.ceil((1 - tokens) / rate * 1000) end
+redis.call('HSET', KEYS[1], 'tokens', tokens - taken, 'at', now)
 redis.call('PEXPIRE', KEYS[1], math.ceil(burst / rate * 1000) + 1000)
-return wait
+return {taken, wait}
 """
 
 # Keep or take a lease. 1: it is the caller's.
@@ -104,13 +104,16 @@ class Redis:
 
         return await self.ask(run, otherwise)
 
-    async def take_token(self, bucket: str, rate: float, burst: float) -> float:
-        """Seconds until the bucket has a token, 0 when one was taken."""
-        wait = await self.ask(
-            lambda client: client.eval(TAKE, 1, f"pedigree:tokens:{bucket}", rate, burst, time.time()),
-            0,
+    async def take_tokens(self, bucket: str, rate: float, burst: float, most: int) -> tuple[int, float]:
+        """How many tokens were taken, at most so many; seconds until the bucket has one if it had none.
+
+        `most` of them when Redis does not answer.
+        """
+        taken, wait = await self.ask(
+            lambda client: client.eval(TAKE, 1, f"pedigree:tokens:{bucket}", rate, burst, time.time(), most),
+            (most, 0),
         )
-        return float(wait) / 1000
+        return int(taken), wait / 1000
 
     async def lease(self, name: str, owner: str, seconds: float) -> bool | None:
         """Whether `owner` has the lease now; None when Redis does not answer."""

@@ -14,6 +14,7 @@ from serving.gateway.auth import Authority
 from serving.gateway.exchange import Gateway, collect
 from serving.gateway.fingerprints import Fingerprints
 from serving.gateway.live import Live
+from serving.gateway.rates import Rates
 from serving.gateway.replies import Replies
 from serving.gateway.settings import GatewaySettings
 from serving.kafka import KafkaSettings
@@ -36,8 +37,8 @@ def create_app() -> FastAPI:
         redis = Redis(RedisSettings())
         replies = Replies(KafkaSettings(), redis)
         app.state.gateway = Gateway(
-            settings, Authority(settings), Admission(settings), redis, replies, Live(settings.triton),
-            Fingerprints(), policies,
+            settings, Authority(settings), Admission(settings), redis, Rates(redis, settings), replies,
+            Live(settings.triton), Fingerprints(), policies,
         )  # fmt: skip
         await replies.start()
         yield

@@ -16,6 +16,7 @@ from serving.gateway.auth import Authority, Caller, require
 from serving.gateway.fingerprints import Fingerprints
 from serving.gateway.live import Live
 from serving.gateway.problems import Problem
+from serving.gateway.rates import Rates
 from serving.gateway.replies import Replies
 from serving.gateway.settings import GatewaySettings
 from serving.messages import REPLIES, Reply, Request
@@ -46,6 +47,7 @@ class Gateway:
     authority: Authority
     admission: Admission
     redis: Redis
+    rates: Rates
     replies: Replies
     live: Live
     fingerprints: Fingerprints
@@ -83,7 +85,7 @@ async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Repl
     try:
         require(caller, "infer")
         require_own(caller, question.model)
-        await _take_token(gateway, caller)
+        await _keep_rate(gateway, caller)
         with (
             gateway.admission.held(caller.tenant, caller.tier, _sha256(caller.tenant, question.fingerprint)),
             span("gateway", trace, SpanKind.SERVER, model=question.model) as here,
@@ -127,9 +129,9 @@ def require_own(caller: Caller, model: str) -> None:
         raise Problem(404, f"no release answers for model {model.replace('.', '/', 1)!r} here")
 
 
-async def _take_token(gateway: Gateway, caller: Caller) -> None:
-    rate, burst = gateway.settings.rate[caller.tier], gateway.settings.burst[caller.tier]
-    if wait := await gateway.redis.take_token(f"{caller.tenant}:{caller.tier}", rate, burst):
+async def _keep_rate(gateway: Gateway, caller: Caller) -> None:
+    if wait := await gateway.rates.take(caller.tenant, caller.tier):
+        rate = gateway.settings.rate[caller.tier]
         raise Problem(429, f"{caller.tenant} has used up its rate of {rate:.0f} requests a second", wait)
 
 

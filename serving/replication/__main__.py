@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -26,7 +27,7 @@ YIELDING = 10  # niceness: a Triton on the same processors answers first
 
 def main() -> NoReturn:
     given = _arguments()
-    os.nice(YIELDING)
+    _yield_to_others()
     key = serialization.load_pem_private_key(given.key.read_bytes(), password=None)
     place = Place(
         given.region,
@@ -51,6 +52,13 @@ def main() -> NoReturn:
     except Stopped:
         server.shutdown()
         os._exit(0)  # not waiting for a download or a probe: each step leaves the old state or the new one
+
+
+def _yield_to_others() -> None:
+    os.nice(YIELDING)
+    if os.getsid(0) == os.getpid():  # Linux may share processors among sessions: then the session's niceness counts
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(YIELDING))
 
 
 class Stopped(BaseException):

@@ -95,6 +95,15 @@ def test_it_is_told_its_limits(settings: Settings) -> None:
     assert "--bytes-per-second" not in replica.part(settings, REGION, {"http": 1}, "http://127.0.0.1:9").command
 
 
+def test_it_yields_the_processor_to_the_server(settings: Settings) -> None:
+    process = psutil.Process(supervisor.read_ledger(settings.state_dir)[PART].pid)
+    assert process.nice() == 10
+    shared = Path(f"/proc/{process.pid}/autogroup")
+    if not shared.exists():
+        pytest.skip("this kernel does not share processors among sessions")
+    assert shared.read_text().split()[-2:] == ["nice", "10"]
+
+
 def test_it_ends_on_sigterm(settings: Settings) -> None:
     pid = supervisor.read_ledger(settings.state_dir)[PART].pid
     os.kill(pid, signal.SIGTERM)
