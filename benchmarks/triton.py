@@ -28,6 +28,8 @@ from serving.triton.keep import BACKEND
 
 TEXT = "I lost my card on the train this morning and somebody has tried to withdraw cash with it, please block it"
 IN_FLIGHT = (1, 8, 32, 64)
+PROTOCOLS = ("http", "grpc")
+ENGINE, LEAST = "the engine", "least backend: "
 SERVER = "tritonserver"
 SETTLE = 0.05  # seconds after a first answer that count as mounting still
 
@@ -42,11 +44,12 @@ def main() -> None:
         for seed, model in enumerate(names):
             releases.put(root, keys_dir, Release.parse(f"{model}@1"), seed)
         region = Region(root, releases.BASE)
+        with region, Region(least(folder / "least", names[0]), releases.BASE) as bare:
+            alone = measure_overhead(region, bare, names[0], seconds)
         with region:
-            alone = measure_overhead(region, names[0], seconds)
             rows = [
                 measure_load(region, protocol, in_flight, names, seconds)
-                for protocol in ("http", "grpc")
+                for protocol in PROTOCOLS
                 for in_flight in IN_FLIGHT
             ]
             mounting = measure_mounting(region, keys_dir, names, mounts)
@@ -57,9 +60,11 @@ def main() -> None:
         root, keys_dir = prepared(folder / "soak")
         soaked = soak(root, keys_dir, *((400, 16, 10, 4) if args.quick else (10_000, 64, 200, 50)))
     one, many = (next(r for r in rows if (r["protocol"], r["in_flight"]) == ("grpc", n)) for n in (1, 32))
+    over_engine = {row["alone"]: row["over_engine"] for row in alone}
     measures = {
         "p50_ms_1": one["p50_ms"],
-        "server_overhead": max(row["over_engine"] for row in alone),
+        "server_overhead": max(over_engine[protocol] for protocol in PROTOCOLS),
+        "server_overhead_least": max(over_engine[LEAST + protocol] for protocol in PROTOCOLS),
         "req_s_32": many["req_s"],
         "mount_p50_ms": mounting["mount_p50_ms"],
         "mount_interference": mounting["p95_while_mounting_ms"] / mounting["p95_quiet_ms"],
@@ -78,28 +83,51 @@ def prepared(folder: Path) -> tuple[Path, Path]:
     return folder / "region", folder / "keys"
 
 
-def measure_overhead(region: Region, model: str, seconds: float) -> list[dict[str, Any]]:
+def least(folder: Path, model: str) -> Path:
+    """The root of a region with one model and the least backend."""
+    root, keys_dir = prepared(folder)
+    releases.put(root, keys_dir, Release.parse(f"{model}@1"), 0)
+    program = root / "models" / releases.BASE / "1" / "model.py"
+    program.write_text("from benchmarks.least_backend import TritonPythonModel  # noqa: F401\n")
+    return root
+
+
+def measure_overhead(region: Region, bare: Region, model: str, seconds: float) -> list[dict[str, Any]]:
     """One request after the other: of the engine alone in this process, and through the server.
 
     They take turns request by request: so each finds the processor's caches as the others left them, and a machine
-    whose speed drifts is as slow for all.
+    whose speed drifts is as slow for all. The region and the one with the least backend take turns by the second.
     """
     engine = Engine(releases.base())
     engine.mount(model, region.root / "models" / model / "1")
-    ways: dict[str, Callable[[], object]] = {"the engine": lambda: engine.classify([TEXT], [model])}
-    ways |= {protocol: partial(region.asking(protocol), model, TEXT) for protocol in ("http", "grpc")}
+    times: dict[str, list[float]] = {}
+    turns: list[dict[str, Callable[[], object]]] = [
+        {f"{kind}{ENGINE}": lambda: engine.classify([TEXT], [model])}
+        | {f"{kind}{protocol}": partial(server.asking(protocol), model, TEXT) for protocol in PROTOCOLS}
+        for kind, server in (("", region), (LEAST, bare))
+    ]
+    stop = time.monotonic() + seconds * sum(map(len, turns))
+    while time.monotonic() < stop:
+        for ways in turns:
+            take_turns(ways, times)
+    found = {way: latencies(each) for way, each in times.items()}
+    return [
+        {"alone": way, **each, "over_engine": each["p50_ms"] / found[kind + ENGINE]["p50_ms"]}
+        for way, each in found.items()
+        for kind in [LEAST if way.startswith(LEAST) else ""]
+    ]
+
+
+def take_turns(ways: dict[str, Callable[[], object]], times: dict[str, list[float]]) -> None:
+    """Call one after the other for a second, after once for nothing; seconds by way."""
     for call in ways.values():
         call()
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    stop = time.monotonic() + seconds * len(ways)
+    stop = time.monotonic() + 1
     while time.monotonic() < stop:
         for way, call in ways.items():
             start = time.perf_counter()
             call()
-            times[way].append(time.perf_counter() - start)
-    found = {way: latencies(each) for way, each in times.items()}
-    base = found["the engine"]["p50_ms"]
-    return [{"alone": way, **each, "over_engine": each["p50_ms"] / base} for way, each in found.items()]
+            times.setdefault(way, []).append(time.perf_counter() - start)
 
 
 def measure_load(
