@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ MOST_ROWS = {"cpu": 8, "cuda": 64}  # a batch; on a CPU more are no faster, and 
 BARE = ""  # whose turn embeddings take
 AT_ONCE = -math.inf  # a turn before all others
 BUCKET_TOKENS = 16  # lengths that are padded to one
+NOTHING = torch.empty(0)
 
 
 class Batch(NamedTuple):
@@ -43,13 +44,29 @@ OnBatch = Callable[[Batch], None]
 
 
 class _Asked:
-    """Rows that belong together, until all of them are computed."""
+    """Rows that belong together, until all of them are computed. pins: what they need meanwhile; make: from their
+    vectors to what `done` holds."""
 
-    def __init__(self, rows: Sequence[Row], hidden: int, on_batch: OnBatch | None) -> None:
-        self.done: Future[Tensor] = Future()
-        self.on_batch = on_batch
-        self.vectors = torch.empty(len(rows), hidden)
+    def __init__(
+        self, rows: Sequence[Row], pins: ExitStack, make: Callable[[list[Tensor]], Any], on_batch: OnBatch | None
+    ) -> None:
+        self.done: Future[Any] = Future()
+        self.vectors: list[Tensor] = [NOTHING] * len(rows)
         self.left = len(rows)
+        self.on_batch = on_batch
+        self._pins, self._make = pins, make
+
+    def end(self, fault: Exception | None = None) -> None:
+        """Whoever waits hears of the fault, or of what came of the rows."""
+        try:
+            with self._pins:  # free again before anybody hears of the answers
+                if fault:
+                    raise fault
+                made = self._make(self.vectors)
+        except Exception as broken:
+            self.done.set_exception(broken)
+        else:
+            self.done.set_result(made)
 
 
 class _Waiting(NamedTuple):
@@ -88,34 +105,15 @@ class Batcher:
 
         `on_batch` hears of each batch that has rows of this request. With `at_once` it waits for nobody's turn.
         """
-        pins = ExitStack()
-        rows = self._engine.rows(texts, pins.enter_context(self._engine.pinned([name] * len(texts))))
-        answered: Future[list[Answer]] = Future()
-
-        def finish(vectors: Future[Tensor]) -> None:
-            try:
-                with pins:  # free again before anybody hears of the answers
-                    answers = self._engine.answers(rows, vectors.result())
-            except Exception as fault:
-                answered.set_exception(fault)
-            else:
-                answered.set_result(answers)
-
-        self._submit(rows, name, on_batch, at_once).add_done_callback(finish)
-        return answered
+        with ExitStack() as pins:
+            rows = self._engine.rows(texts, pins.enter_context(self._engine.pinned([name] * len(texts))))
+            asked = _Asked(rows, pins.pop_all(), partial(self._engine.answers, rows), on_batch)
+        return self._submit(rows, asked, name, at_once)
 
     def embed(self, texts: Sequence[str]) -> Future[Tensor]:
         """The bare base's pooled vectors, see Engine.embed."""
-        normalized: Future[Tensor] = Future()
-
-        def finish(vectors: Future[Tensor]) -> None:
-            try:
-                normalized.set_result(torch.nn.functional.normalize(vectors.result(), dim=-1))
-            except Exception as fault:
-                normalized.set_exception(fault)
-
-        self._submit(self._engine.bare_rows(texts), BARE).add_done_callback(finish)
-        return normalized
+        rows = self._engine.bare_rows(texts)
+        return self._submit(rows, _Asked(rows, ExitStack(), _normalized, None), BARE)
 
     def close(self) -> None:
         """Compute what waits, then end."""
@@ -125,10 +123,7 @@ class Batcher:
         for worker in self._workers:
             worker.join()
 
-    def _submit(
-        self, rows: Sequence[Row], model: str, on_batch: OnBatch | None = None, at_once: bool = False
-    ) -> Future[Tensor]:
-        asked = _Asked(rows, self._engine.hidden, on_batch)
+    def _submit(self, rows: Sequence[Row], asked: _Asked, model: str, at_once: bool = False) -> Future[Any]:
         with self._news:
             first = AT_ONCE
             if not at_once:
@@ -162,6 +157,8 @@ class Batcher:
 
     def _give_way(self, models: Container[str], turn: float) -> None:
         """Compute first what came meanwhile for other models than these, of turns up to this one."""
+        if not self._waiting:
+            return
         with self._news:
             first = self._pick([each for each in self._waiting if each.turn <= turn and each.model not in models])
         if first:
@@ -185,17 +182,23 @@ class Batcher:
                     asked.on_batch(done)
         except Exception as fault:
             for asked in requests:
-                if not asked.done.done():
-                    asked.done.set_exception(fault)
+                with self._news:
+                    first, asked.left = asked.left > 0, 0
+                if first:
+                    asked.end(fault)
             return
         for each, vector in zip(batch, vectors, strict=True):
             each.asked.vectors[each.place] = vector
             with self._news:
                 each.asked.left -= 1
                 last = each.asked.left == 0
-            if last and not each.asked.done.done():
-                each.asked.done.set_result(each.asked.vectors)
+            if last:
+                each.asked.end()
         try:
             self._on_batch(done)
         except Exception:  # whoever counts batches must not end the work
             log.exception("a batch was computed and not counted")
+
+
+def _normalized(vectors: list[Tensor]) -> Tensor:
+    return torch.nn.functional.normalize(torch.stack(vectors), dim=-1)

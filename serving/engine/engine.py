@@ -6,7 +6,7 @@ A batch may mix models. What a row gets depends on its model and its text alone,
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,7 +182,7 @@ class Engine:
             pooled[batch] = self._encoder.pooled([rows[i].tokens for i in batch], slots, before_layer).cpu()
         return pooled
 
-    def answers(self, rows: Sequence[Row], vectors: Tensor) -> list[Answer]:
+    def answers(self, rows: Sequence[Row], vectors: Iterable[Tensor]) -> list[Answer]:
         """What the heads of the rows' models say of their vectors."""
         return [_answer(row.model, vector) for row, vector in zip(rows, vectors, strict=True) if row.model]
 

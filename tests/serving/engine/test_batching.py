@@ -145,6 +145,21 @@ def test_an_unmounted_model_is_told_at_once_and_a_fault_reaches_its_request(batc
     assert batcher.classify([SHORT], "a").result(60)
 
 
+def test_a_request_whose_batches_all_fail_hears_once_and_holds_its_model_no_longer(mounted: Engine) -> None:
+    def broken(_batch: Batch) -> None:
+        raise OSError("no room for a span")
+
+    batcher, told = Batcher(mounted, 2), list[str]()
+    try:
+        with pytest.raises(OSError, match="no room"):
+            _told(batcher.classify(MANY, "a", broken), "failed", told).result(60)
+        with pytest.raises(TypeError):
+            batcher.classify([b"not text"], "a")  # type: ignore[list-item]
+    finally:
+        batcher.close()  # the other batches are computed before, and fail too
+    assert told == ["failed"] and mounted._models["a"].users == 0
+
+
 def test_a_fault_of_who_counts_batches_is_logged_and_answers_nobody_worse(
     mounted: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
