@@ -11,6 +11,7 @@ from governance.custody.keys import private_pem
 from governance.custody.store import ObjectStore
 from orchestration import stack
 from orchestration.settings import PREFIX, Settings, load_settings
+from orchestration.stack import ports
 
 StartStack = Callable[..., Settings]
 
@@ -22,6 +23,19 @@ os.environ["PEDIGREE_AUDIT_KEY"] = private_pem(ec.generate_private_key(ec.SECP25
 
 # Who is in which part of a split follows from the tenant's key: with one that is given, trainings in tests repeat.
 os.environ["PEDIGREE_PRIVACY_KEY_LOOMWORKS"] = "17" * 32
+
+
+def _ports_of_its_own(worker: int, workers: int) -> None:
+    """Of two processes that find a port free in the same moment one would fail."""
+    low, high = ports.RANGE
+    width = (high - low) // workers
+    ports.RANGE = (low + worker * width, low + (worker + 1) * width)
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    _ports_of_its_own(
+        int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,12 @@
 """Ports of the local servers: all on loopback, below the range that the kernel gives to outgoing connections."""
 
-import random
 import socket
 from collections.abc import Collection, Mapping
+from random import SystemRandom
 
 HOST = "127.0.0.1"
 RANGE = (10_000, 32_000)
+DRAW = SystemRandom()  # a training seeds the other: two processes that did would draw the same ports
 
 
 def is_free(port: int) -> bool:
@@ -23,9 +24,9 @@ def choose(preferred: Mapping[str, int | None], taken: Collection[int] = ()) -> 
     """A free port for each name, none of them twice or in `taken`; the preferred one if nobody has it."""
     chosen: dict[str, int] = {}
     for name, wish in preferred.items():
-        port = wish or random.randrange(*RANGE)
+        port = wish or DRAW.randrange(*RANGE)
         while not is_free(port) or port in taken or port in chosen.values():
-            port = random.randrange(*RANGE)
+            port = DRAW.randrange(*RANGE)
         chosen[name] = port
     return chosen
 
