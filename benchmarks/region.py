@@ -108,7 +108,11 @@ class Region:
         return ask
 
     def __enter__(self) -> "Region":
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # nobody leaves what was not entered
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_fault: object) -> None:

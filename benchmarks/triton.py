@@ -112,9 +112,9 @@ def measure_overhead(region: Region, bare: Region, model: str, seconds: float) -
             take_turns(ways, times)
     found = {way: latencies(each) for way, each in times.items()}
     return [
-        {"alone": way, **each, "over_engine": each["p50_ms"] / found[kind + ENGINE]["p50_ms"]}
-        for way, each in found.items()
-        for kind in [LEAST if way.startswith(LEAST) else ""]
+        {"alone": way, **found[way], "over_engine": found[way]["p50_ms"] / found[alone]["p50_ms"]}
+        for alone, *served in turns
+        for way in (alone, *served)
     ]
 
 

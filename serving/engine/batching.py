@@ -157,7 +157,7 @@ class Batcher:
 
     def _give_way(self, models: Container[str], turn: float) -> None:
         """Compute first what came meanwhile for other models than these, of turns up to this one."""
-        if not self._waiting:
+        if not self._waiting:  # whoever comes just now is seen before the next layer
             return
         with self._news:
             first = self._pick([each for each in self._waiting if each.turn <= turn and each.model not in models])
