@@ -22,6 +22,7 @@ from tests.serving.replication.told import asking
 
 TEXT = "my card was declined"
 ALL = Switch(share=1, requests=10, seconds=20, slowdown=100)
+WATCHED = Switch(share=0)
 
 
 def shifted(adapter: Path) -> None:
@@ -130,13 +131,13 @@ def test_a_version_that_does_not_mount_is_refused_before_the_switch(
 
 @pytest.fixture
 def small(world: World, base: Path, tmp_path: Path) -> Iterator[World]:
-    """A region of its own with room for two models."""
+    """A region of its own with room for two models, and without a shadow: a mirrored request would use one of them."""
     root = tmp_path / "region"
     shutil.copytree(world.place.root / "trusted", root / "trusted")
     repository.prepare(root, releases.BASE, base, root / "trusted")
     with Region(root, releases.BASE, PEDIGREE_TRITON_MODELS="2") as region:
         world.place = replace(world.place, root=root, triton=region.address)
-        yield careful(world)
+        yield careful(world, WATCHED)
 
 
 @pytest.mark.parametrize("restarted", [False, True])
