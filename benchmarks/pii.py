@@ -34,6 +34,7 @@ from governance.privacy.examples import Example, read_examples
 from governance.privacy.labels import entity_of
 from governance.privacy.model_names import MODEL
 from governance.privacy.recognizers import RuleRecognizer
+from governance.privacy.released import tagger_digest
 from governance.privacy.scoring import DIRECT, Score, Share, f2, score, wilson
 from governance.privacy.spans import Detector, Span
 from governance.privacy.tagger.tagger import Tagger
@@ -77,6 +78,7 @@ def main() -> None:
     rows: list[Row] = []
     with TemporaryDirectory() as name:
         folder = built(Path(name) / "with", size.plan, [wnut], measures)
+        rows.append({"detector": "as released", "files": tagger_digest(folder)})
         ours: Make = partial(load_detector, folder, BASE)
         engines: dict[str, Make] = {"pedigree": ours, "rules and spaCy": build_detector, "vanilla": vanilla}
         stand = [r for engine, make in engines.items() for r in judge(engine, make(), sets, args.data, measures, rows)]

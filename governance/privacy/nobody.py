@@ -12,6 +12,7 @@ from governance.privacy.spans import Span
 NAMES = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP"})
 OLDEST = 120  # years
 DOUBTFUL = 0.5  # an organisation without its capital is believed from here on
+FEWEST_DIGITS = 3  # of a number that somebody can be called by
 NEAR = 40  # characters beside a span that may say what it is
 AROUND = 200  # characters to each side in which a writer's capitals are looked for
 
@@ -54,12 +55,15 @@ _PAYMENTS = _phrases(
     "samsung pay, android pay, direct debit, standing order, international transfer, international transfers"
 )
 # Alone they name nobody; beside a name they may be a part of it.
-_BARE = _phrases("a, an, and, as, at, by, club, for, from, guardian, in, of, on, or, orchestra, s, the, to")
+_BARE = _phrases(
+    "a, an, and, as, at, by, city, club, community, country, county, for, from, guardian, in, maiden, of, on, or, "
+    "orchestra, s, street, the, to, town, village"
+)
 WORDS = COUNTRIES | CURRENCIES | _PAYMENTS | _BARE
 _WORD = re.compile(r"[^\W_]+")
 _OF_SOMEBODY = re.compile(
     r"\b(?:lives?|lived|living|born|raised|grew|origin(?:ally)?|native|citizens?|nationals?|moved|settled|resid(?:es?|ed|ing)|"
-    r"residents?|immigrated|emigrated)\b",
+    r"residents?|immigrated|emigrated|travel(?:l?ed|l?ing)?|visit(?:ed|ing)?|fl(?:y|ew|ying)|returned|returning)\b",
     re.IGNORECASE,
 )
 _PAYMENT = re.compile(rf"\b(?:{'|'.join(sorted(_PAYMENTS, key=len, reverse=True))})\b", re.IGNORECASE)
@@ -80,6 +84,8 @@ def _nobody(text: str, span: Span) -> bool:
         return True
     if span.entity == "AGE":
         return _no_age(text, span, words)
+    if span.entity == "PHONE":
+        return sum(map(str.isdecimal, text[span.start : span.end])) < FEWEST_DIGITS
     if span.entity not in NAMES:
         return False
     money = span.entity != "PERSON" and words[-1] in CURRENCIES

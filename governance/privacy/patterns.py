@@ -67,6 +67,11 @@ _CODE = rf"(?=[\w{_DASH}/]{{0,12}}\d)[A-Z0-9](?:[{_DASH}/]?[A-Z0-9]){{3,24}}"
 _IS = rf"(?:\s?(?:number|no\b\.?|num\b\.?|id\b|code)){{0,2}}(?:\s(?:is|was|of))?[\s:#=({_DASH}]{{0,4}}"
 
 _NOBODYS_HOME = "app|default|deploy|ec2-user|jenkins|node|public|Public|root|runner|shared|Shared|ubuntu|vagrant"
+_NO_HANDLE = (  # who is called, and what stands behind this sign in code
+    "all|author|autowired|bean|channel|charset|component|controller|dataclass|deprecated|everyone|font-face|here|home|"
+    "import|inject|keyframes|media|override|param|property|pytest|returns?|school|see|service|since|staticmethod|"
+    "classmethod|suppresswarnings|team|test|throws|todo|work"
+)
 _UPI = "ok[a-z]{3,10}|ybl|ibl|axl|apl|upi|paytm|pt(?:yes|sbi|hdfc|axis)|icici|sbi|hdfcbank|axisbank|kotak|yesbank"
 
 ONLINE = (
@@ -92,11 +97,12 @@ ONLINE = (
         case=True,
         cues="/home/ /users/ \\users\\",
     ),
-    rule(
+    rule(  # a handle; what is called, imported or scoped by this sign is code
         "USERNAME",
         0.85,
-        r"\b(?:insta(?:gram)?|twitter|tiktok|snap(?:chat)?|telegram|discord)\b[^@\n]{1,20}(?P<v>@[a-z_][\w.]{1,30}\w)",
-        cues="insta twitter tiktok snap telegram discord",
+        rf"(?<![\w.+%'/@{_DASH}])@(?!(?:{_NO_HANDLE}|\d{{1,2}}[ap]m)\b)",
+        r"(?P<v>(?=\w{0,29}[^\W\d])\w{2,30}+(?:\.\w{1,30}+){0,2}+)(?![(/])",
+        cues="@",
     ),
     rule("URL", 0.95, r"(?:\bhttps?://|\bwww\.)[^\s<>\"']{3,300}(?<![.,;:!?)\]}])", cues="http www."),
     rule("IP", 0.95, r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)", check=_ip),

@@ -44,12 +44,12 @@ WRITTEN = {
     "ADDRESS": ["24 Clarke Avenue, Springfield, IL 62701", "221B Baker Street", "Hauptstraße 12", "P.O. Box 1182"],
     "ORGANIZATION": ["St. Mary's Hospital", "Lakeside Medical Center"],
     "PERSON": ["Dr. Wilson", "Patient: Ana O'Neil", "my name is ruth"],
-    "USERNAME": ["/home/jdoe42", r"C:\Users\kobrien", "instagram: @jess_xoxo99"],
+    "USERNAME": ["/home/jdoe42", r"C:\Users\kobrien", "instagram: @jess_xoxo99", "RT @maria.lopez", "@Müller"],
     "ACCOUNT": ["account number 10319995", "INS-743701954", "8085144806"],
 }
 CUES = re.compile(
     r"^(?:DOB|born on|date of birth:|SSN|aged|account number|MRN:|medical record number|Dr\.|Patient:|my name is)\s|"
-    r"^(?:/home/|C:\\Users\\|instagram:\s)|"
+    r"^(?:/home/|C:\\Users\\|(?:instagram:\s|RT\s)?@)|"
     r"(?:-year-old|\syears old|\syo)$"
 )
 
@@ -87,6 +87,8 @@ PLAIN = [
     "A 45-year-old presents with ear ache for 3 days.",
     "What is the exchange rate for euros?",
     "the log of /home/ubuntu/app is full",
+    "@Override public void run() fails, see @pytest.fixture and @app.get(path)",
+    "npm install @angular/core by @5pm, says @everyone",
 ]
 
 

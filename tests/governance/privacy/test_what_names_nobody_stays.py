@@ -24,7 +24,10 @@ def marked(text: str, written: str, entity: str, score: float = 0.8) -> list[Spa
         ("my American Express card", "American", "NRP"),
         ("a Direct Debit payment", "Direct", "ORGANIZATION"),
         ("Bot: what is it?", "Bot", "PERSON"),
-        ("a community orchestra plays", "orchestra", "ORGANIZATION"),
+        ("a community orchestra plays", "community orchestra", "ORGANIZATION"),
+        ("her maiden name", "maiden", "ORGANIZATION"),
+        ("do not go to town", "town", "LOCATION"),
+        ("3... 2... 1... liftoff", "1", "PHONE"),
         ("is a 501(c)3", "501", "AGE"),
         ("8+ years of experience", "8", "AGE"),
         ("the top 20 songs", "20", "AGE"),
@@ -45,6 +48,8 @@ def test_it_is_nobody(text: str, written: str, entity: str) -> None:
         ("a woman of 20 years", "20", "AGE"),
         ("Call ana today", "ana", "PERSON"),
         ("yo Ana u still at milan", "milan", "LOCATION"),
+        ("in Cape Town", "Cape Town", "LOCATION"),
+        ("dial 112", "112", "PHONE"),
         ("The Lakeside Orchestra", "The Lakeside Orchestra", "ORGANIZATION"),
         ("王小明 came", "王小明", "PERSON"),
     ],
@@ -68,8 +73,9 @@ def test_a_country_alone_stays_and_beside_an_identifier_goes(written: str) -> No
     assert identifying(text, country + marked(text, "Ana", "PERSON")) != []
 
 
-def test_a_country_that_somebody_is_of_goes() -> None:
-    text = "I am originally from Norway."
+@pytest.mark.parametrize("said", ["I am originally from", "I will be travelling to", "unwell since returning from"])
+def test_a_country_that_somebody_is_of_or_goes_to_goes(said: str) -> None:
+    text = f"{said} Norway."
     assert identifying(text, marked(text, "Norway", "LOCATION")) != []
 
 
