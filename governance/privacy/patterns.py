@@ -72,6 +72,7 @@ _NO_HANDLE = (  # who is called, and what stands behind this sign in code
     "import|inject|keyframes|media|override|param|property|pytest|returns?|school|see|service|since|staticmethod|"
     "classmethod|suppresswarnings|team|test|throws|todo|work"
 )
+_SPOKEN = "zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple"
 _UPI = "ok[a-z]{3,10}|ybl|ibl|axl|apl|upi|paytm|pt(?:yes|sbi|hdfc|axis)|icici|sbi|hdfcbank|axisbank|kotak|yesbank"
 
 ONLINE = (
@@ -124,6 +125,12 @@ ONLINE = (
 )
 
 NUMBERS = (
+    rule(  # a number as it is said; of which kind remains open
+        "SECRET",
+        0.8,
+        rf"\b(?:(?:{_SPOKEN})[\s,.{_DASH}]{{1,3}}){{6,30}}(?:{_SPOKEN})\b",
+        cues="zero two three four five six seven eight nine",
+    ),
     rule("SSN", 0.9, rf"(?<![\w{_DASH}])\d{{3}}[\s{_DASH}]\d{{2}}[\s{_DASH}]\d{{4}}(?![\w{_DASH}])"),
     rule("SSN", 0.95, rf"\b(?:ssn|social\ssecurity){_IS}(?P<v>\d[\d\s{_DASH}]{{2,12}}\d)\b", cues="ssn social"),
     rule("CARD", 0.6, rf"(?<![\w.])\d(?:[\s{_DASH}]?\d){{12,18}}(?!\w)", check=_card),

@@ -14,7 +14,7 @@ BUCKETS = 8192  # of hashed beginnings and ends
 SHAPES = 82
 GAPS = 4  # before a token: nothing, a space, a line's end, a paragraph's
 
-_TOKEN = re.compile(r"[^\W\d_]+(?:['’](?![sS]\b)[^\W\d_]+)*|\d+|[^\w\s]|_")
+_TOKEN = re.compile(r"(?P<blank>([^\w\s]|_)\2{3,})|[^\W\d_]+(?:['’](?![sS]\b)[^\W\d_]+)*|\d+|[^\w\s]|_")
 
 
 class Tokens(NamedTuple):
@@ -25,7 +25,8 @@ class Tokens(NamedTuple):
 
 
 def tokenize(text: str) -> Tokens:
-    spans = [match.span() for match in _TOKEN.finditer(text)]
+    """A sign over and over, as the blanks and rules of a form, is no token but a gap."""
+    spans = [match.span() for match in _TOKEN.finditer(text) if not match["blank"]]
     gaps, end = [], -1
     for start, stop in spans:
         gaps.append(0 if start == end else _gap(text[max(end, 0) : start]) if end >= 0 else 3)

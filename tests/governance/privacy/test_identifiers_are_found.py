@@ -45,6 +45,7 @@ WRITTEN = {
     "ORGANIZATION": ["St. Mary's Hospital", "Lakeside Medical Center"],
     "PERSON": ["Dr. Wilson", "Patient: Ana O'Neil", "my name is ruth"],
     "USERNAME": ["/home/jdoe42", r"C:\Users\kobrien", "instagram: @jess_xoxo99", "RT @maria.lopez", "@Müller"],
+    "SECRET": ["two one two, five five five, oh one four two", "zero-seven-eight zero-five one-one-two-zero"],
     "ACCOUNT": ["account number 10319995", "INS-743701954", "8085144806"],
 }
 CUES = re.compile(
@@ -88,6 +89,7 @@ PLAIN = [
     "What is the exchange rate for euros?",
     "the log of /home/ubuntu/app is full",
     "@Override public void run() fails, see @pytest.fixture and @app.get(path)",
+    "One two three, and one, two, three, four.",
     "npm install @angular/core by @5pm, says @everyone",
 ]
 

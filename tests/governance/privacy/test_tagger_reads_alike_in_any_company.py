@@ -3,6 +3,7 @@
 The network here is untrained: what it says is nonsense, and must be the same nonsense every time.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -124,8 +125,16 @@ def test_lines_that_differ_in_their_time_only_are_alike_behind_it(cascade: Detec
 def test_every_token_has_a_writing_and_covers_its_letters(text: str) -> None:
     spans, gaps = tokenize(text)
     assert len(spans) == len(gaps)
-    assert {i for a, b in spans for i in range(a, b)} == {i for i, c in enumerate(text) if not c.isspace()}
+    written = {i for i, c in enumerate(text) if not c.isspace()}
+    blanks = {i for run in re.finditer(r"([^\w\s]|_)\1{3,}", text) for i in range(*run.span())}
+    assert {i for a, b in spans for i in range(a, b)} == written - blanks
     assert all(writing(text[a:b])[3] < SHAPES for a, b in spans)
+
+
+def test_the_blank_of_a_form_is_no_token() -> None:
+    text = "Signed: ______ Ana ..... 12\n----\nEnd... __init__"
+    words = [text[a:b] for a, b in tokenize(text).spans]
+    assert words == ["Signed", ":", "Ana", "12", "End", ".", ".", ".", "_", "_", "init", "_", "_"]
 
 
 @pytest.mark.parametrize(
