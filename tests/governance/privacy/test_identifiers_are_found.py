@@ -44,7 +44,7 @@ WRITTEN = {
     "ADDRESS": ["24 Clarke Avenue, Springfield, IL 62701", "221B Baker Street", "Hauptstraße 12", "P.O. Box 1182"],
     "ORGANIZATION": ["St. Mary's Hospital", "Lakeside Medical Center"],
     "PERSON": ["Dr. Wilson", "Patient: Ana O'Neil", "my name is ruth"],
-    "USERNAME": ["/home/jdoe42", r"C:\Users\kobrien", "instagram: @jess_xoxo99", "RT @maria.lopez", "@Müller"],
+    "USERNAME": ["/home/jdoe42", r"C:\Users\kobrien", "instagram: @jess_xoxo99", "RT @maria.lopez", "@Müller-Ruiz-3"],
     "SECRET": ["two one two, five five five, oh one four two", "zero-seven-eight zero-five one-one-two-zero"],
     "ACCOUNT": ["account number 10319995", "INS-743701954", "8085144806"],
 }
