@@ -4,6 +4,7 @@ Throughput, latency and processor time by protocol and requests in flight; what 
 how long a new release takes from its file to its first answer, and what others notice of it; starts, kills, and a soak.
 """
 
+import random
 import statistics
 import tempfile
 import threading
@@ -95,12 +96,13 @@ def least(folder: Path, model: str) -> Path:
 def measure_overhead(region: Region, bare: Region, model: str, seconds: float) -> list[dict[str, Any]]:
     """One request after the other: of the engine alone in this process, and through the server.
 
-    They take turns request by request: so each finds the processor's caches as the others left them, and a machine
-    whose speed drifts is as slow for all. The region and the one with the least backend take turns by the second.
+    They take turns request by request, so a machine whose speed drifts is as slow for all; in an order drawn each time,
+    because who comes after the engine finds the processor's caches cold, and who comes after a server's finds them
+    warm (0.4 ms). The region and the one with the least backend take turns by the second.
     """
     engine = Engine(releases.base())
     engine.mount(model, region.root / "models" / model / "1")
-    times: dict[str, list[float]] = {}
+    times, drawn = dict[str, list[float]](), random.Random(1)
     turns: list[dict[str, Callable[[], object]]] = [
         {f"{kind}{ENGINE}": lambda: engine.classify([TEXT], [model])}
         | {f"{kind}{protocol}": partial(server.asking(protocol), model, TEXT) for protocol in PROTOCOLS}
@@ -109,7 +111,7 @@ def measure_overhead(region: Region, bare: Region, model: str, seconds: float) -
     stop = time.monotonic() + seconds * sum(map(len, turns))
     while time.monotonic() < stop:
         for ways in turns:
-            take_turns(ways, times)
+            take_turns(ways, times, drawn)
     found = {way: latencies(each) for way, each in times.items()}
     return [
         {"alone": way, **found[way], "over_engine": found[way]["p50_ms"] / found[alone]["p50_ms"]}
@@ -118,13 +120,13 @@ def measure_overhead(region: Region, bare: Region, model: str, seconds: float) -
     ]
 
 
-def take_turns(ways: dict[str, Callable[[], object]], times: dict[str, list[float]]) -> None:
-    """Call one after the other for a second, after once for nothing; seconds by way."""
+def take_turns(ways: dict[str, Callable[[], object]], times: dict[str, list[float]], drawn: random.Random) -> None:
+    """Call one after the other for a second, in drawn orders, after once for nothing; seconds by way."""
     for call in ways.values():
         call()
     stop = time.monotonic() + 1
     while time.monotonic() < stop:
-        for way, call in ways.items():
+        for way, call in drawn.sample(list(ways.items()), len(ways)):
             start = time.perf_counter()
             call()
             times.setdefault(way, []).append(time.perf_counter() - start)

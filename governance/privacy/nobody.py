@@ -11,7 +11,7 @@ from governance.privacy.spans import Span
 
 NAMES = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP"})
 OLDEST = 120  # years
-DOUBTFUL = 0.5  # an organisation without its capital is believed from here on
+DOUBTFUL = {"ORGANIZATION": 0.75, "LOCATION": 0.5, "PERSON": 0.4}  # without its capital it is believed from here on
 FEWEST_DIGITS = 3  # of a number that somebody can be called by
 NEAR = 40  # characters beside a span that may say what it is
 AROUND = 200  # characters to each side in which a writer's capitals are looked for
@@ -105,9 +105,9 @@ def _pays(text: str, span: Span) -> bool:
 
 
 def _lacks_capital(text: str, span: Span) -> bool:
-    """Whether it is a doubtful organisation: one small word of somebody who writes capitals."""
+    """Whether it is a doubtful name: one small word of somebody who writes capitals."""
     word = text[span.start : span.end]
-    if span.entity != "ORGANIZATION" or span.score >= DOUBTFUL or not word.islower() or " " in word:
+    if span.score >= DOUBTFUL.get(span.entity, 0) or not word.islower() or " " in word:
         return False
     return any(c.isupper() for c in text[max(0, span.start - AROUND) : span.end + AROUND])
 

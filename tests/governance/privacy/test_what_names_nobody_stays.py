@@ -59,10 +59,11 @@ def test_it_may_be_somebody(text: str, written: str, entity: str) -> None:
     assert somebody(text, spans) == spans
 
 
-def test_an_organisation_without_its_capital_is_doubted_where_capitals_are_written() -> None:
+@pytest.mark.parametrize(("entity", "doubted"), [("ORGANIZATION", 0.7), ("LOCATION", 0.4), ("PERSON", 0.3)])
+def test_a_name_without_its_capital_is_doubted_where_capitals_are_written(entity: str, doubted: float) -> None:
     for text, kept in (("Limits on top ups", False), ("limits on top ups", True)):
-        assert bool(somebody(text, marked(text, "ups", "ORGANIZATION", 0.4))) is kept
-        assert somebody(text, marked(text, "ups", "ORGANIZATION", 0.8))
+        assert bool(somebody(text, marked(text, "ups", entity, doubted))) is kept
+        assert somebody(text, marked(text, "ups", entity, 0.8))
 
 
 @pytest.mark.parametrize("written", ["China", "the United Kingdom", "U.S."])
