@@ -78,7 +78,7 @@ def main() -> None:
     rows: list[Row] = []
     with TemporaryDirectory() as name:
         folder = built(Path(name) / "with", size.plan, [wnut], measures)
-        rows.append({"detector": "as released", "files": tagger_digest(folder)})
+        rows.append({"detector": "built here", "files": tagger_digest(folder)})
         ours: Make = partial(load_detector, folder, BASE)
         engines: dict[str, Make] = {"pedigree": ours, "rules and spaCy": build_detector, "vanilla": vanilla}
         stand = [r for engine, make in engines.items() for r in judge(engine, make(), sets, args.data, measures, rows)]

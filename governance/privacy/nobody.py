@@ -59,7 +59,6 @@ _BARE = _phrases(
     "a, an, and, as, at, by, city, club, community, country, county, for, from, guardian, in, maiden, of, on, or, "
     "orchestra, s, street, the, to, town, village"
 )
-WORDS = COUNTRIES | CURRENCIES | _PAYMENTS | _BARE
 _WORD = re.compile(r"[^\W_]+")
 _OF_SOMEBODY = re.compile(
     r"\b(?:lives?|lived|living|born|raised|grew|origin(?:ally)?|native|citizens?|nationals?|moved|settled|resid(?:es?|ed|ing)|"
@@ -71,6 +70,12 @@ _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 # A rank or a number before, a length of time behind: no age.
 _RANKED = re.compile(r"(?:\b(?:top|version|page|chapter|part|level|no\.?)\s|#\s?)$", re.IGNORECASE)
 _LASTED = re.compile(r"\s?\+|[\s-](?:years?|yrs?)[\s-](?:of|ago|later|experience|warranty)\b", re.IGNORECASE)
+# All of it that decides, for the digest of a detector.
+DECIDING = {
+    "words": sorted(COUNTRIES | CURRENCIES | _PAYMENTS | _BARE),
+    "patterns": [p.pattern for p in (_OF_SOMEBODY, _YEAR, _RANKED, _LASTED)],
+    "numbers": [OLDEST, DOUBTFUL, FEWEST_DIGITS, NEAR, AROUND],
+}
 
 
 def somebody(text: str, spans: Sequence[Span]) -> list[Span]:

@@ -68,9 +68,9 @@ _IS = rf"(?:\s?(?:number|no\b\.?|num\b\.?|id\b|code)){{0,2}}(?:\s(?:is|was|of))?
 
 _NOBODYS_HOME = "app|default|deploy|ec2-user|jenkins|node|public|Public|root|runner|shared|Shared|ubuntu|vagrant"
 _NO_HANDLE = (  # who is called, and what stands behind this sign in code
-    "all|author|autowired|bean|channel|charset|component|controller|dataclass|deprecated|everyone|font-face|here|home|"
-    "import|inject|keyframes|media|override|param|property|pytest|returns?|school|see|service|since|staticmethod|"
-    "classmethod|suppresswarnings|team|test|throws|todo|work"
+    "all|author|autowired|bean|channel|charset|classmethod|component|controller|dataclass|deprecated|everyone|"
+    "font-face|here|home|import|inject|keyframes|media|override|param|property|pytest|returns?|school|see|service|"
+    "since|staticmethod|suppresswarnings|team|test|throws|todo|work"
 )
 _SPOKEN = "zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple"
 _UPI = "ok[a-z]{3,10}|ybl|ibl|axl|apl|upi|paytm|pt(?:yes|sbi|hdfc|axis)|icici|sbi|hdfcbank|axisbank|kotak|yesbank"
@@ -102,7 +102,7 @@ ONLINE = (
         "USERNAME",
         0.85,
         rf"(?<![\w.+%'/@{_DASH}])@(?!(?:{_NO_HANDLE}|\d{{1,2}}[ap]m)\b)",
-        r"(?P<v>(?=\w{0,29}[^\W\d])\w{2,30}+(?:[.-]\w{1,30}+){0,3}+)(?![(/])",
+        r"(?=\w{0,29}[^\W\d])\w{2,30}+(?:[.-]\w{1,30}+){0,3}+(?![(/])",
         cues="@",
     ),
     rule("URL", 0.95, r"(?:\bhttps?://|\bwww\.)[^\s<>\"']{3,300}(?<![.,;:!?)\]}])", cues="http www."),

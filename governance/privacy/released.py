@@ -17,7 +17,7 @@ from governance.custody.records import Record, fetch_files, read_passed
 from governance.custody.signature import SIGNATURE, SignatureRefused, signed_files, signer_of
 from governance.custody.statements import StatementRefused, open_statement
 from governance.custody.store import NotFound, ObjectStore
-from governance.privacy.nobody import WORDS
+from governance.privacy.nobody import DECIDING
 from governance.privacy.patterns import RULES, WRITTEN
 from governance.privacy.rule import Rule
 
@@ -94,7 +94,7 @@ def fetch_reader(store: ObjectStore, ref: Ref | None, folder: Path, trusted: Tru
 def _cascade(rules: tuple[Rule, ...], names: str) -> str:
     """Digest of everything that decides what is found: the rules and lists in this code, and who reads the names."""
     table = [[rule.entity, rule.score, rule.regex.pattern, rule.regex.flags] for rule in rules]
-    return sha256_document({"rules": table, "names": names, "nobody": sorted(WORDS)})
+    return sha256_document({"rules": table, "names": names, "nobody": DECIDING})
 
 
 def _verify(record: Record, folder: Path, trusted: TrustedKeys) -> None:

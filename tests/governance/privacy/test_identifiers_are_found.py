@@ -50,7 +50,7 @@ WRITTEN = {
 }
 CUES = re.compile(
     r"^(?:DOB|born on|date of birth:|SSN|aged|account number|MRN:|medical record number|Dr\.|Patient:|my name is)\s|"
-    r"^(?:/home/|C:\\Users\\|(?:instagram:\s|RT\s)?@)|"
+    r"^(?:/home/|C:\\Users\\|instagram:\s|RT\s)|"
     r"(?:-year-old|\syears old|\syo)$"
 )
 

@@ -1,5 +1,9 @@
 """A reader's span that by its writing or surroundings is nobody's is dropped; what could be somebody's is kept."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from governance.privacy.detector import build_detector
@@ -24,6 +28,7 @@ def marked(text: str, written: str, entity: str, score: float = 0.8) -> list[Spa
         ("my American Express card", "American", "NRP"),
         ("a Direct Debit payment", "Direct", "ORGANIZATION"),
         ("Bot: what is it?", "Bot", "PERSON"),
+        ("a community orchestra plays", "orchestra", "ORGANIZATION"),
         ("a community orchestra plays", "community orchestra", "ORGANIZATION"),
         ("her maiden name", "maiden", "ORGANIZATION"),
         ("do not go to town", "town", "LOCATION"),
@@ -96,3 +101,14 @@ def test_a_common_word_is_no_echo_of_a_name() -> None:
     text = "Bot Ana Silva? Bot: no, Silva."
     named = build_detector([], lambda texts, _: [[Span(0, 13, "PERSON", 0.8, "reader")] for _ in texts])([text])[0]
     assert [text[s.start : s.end] for s in named] == ["Bot Ana Silva", "Silva"]
+
+
+def test_what_decides_is_the_same_in_every_process() -> None:
+    code = "from governance.privacy.nobody import DECIDING; print(DECIDING)"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
