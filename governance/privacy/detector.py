@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from governance.privacy.names import ORDINARY, fold, is_common, name_parts
 from governance.privacy.nobody import identifying, somebody
+from governance.privacy.sight import seen
 from governance.privacy.spans import Detector, Span, merge
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ LONGEST_REMEMBERED = 500  # characters; longer texts seldom come twice
 
 # The time at the beginning of a line of a log.
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)\s+")
-# Zero-width spaces and joiners, marks of direction, soft hyphens.
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _NAME_WORD = re.compile(r"[^\W_]+(?:['’.](?!s\b)[^\W_]+)*")
 
 NameReader = Callable[[Sequence[str], Sequence[Sequence[Span]]], list[list[Span]]]
@@ -74,9 +73,9 @@ def build_detector(
         return merge(text, spans)
 
     def answer(texts: Sequence[str]) -> list[list[Span]]:
-        seen = [_visible(text) for text in texts]
-        found = answer_seen([text for text, _ in seen])
-        return [_on_original(spans, offsets) for spans, (_, offsets) in zip(found, seen, strict=True)]
+        views = [seen(text) for text in texts]
+        found = answer_seen([view.text for view in views])
+        return [view.on_original(spans) for view, spans in zip(views, found, strict=True)]
 
     def answer_seen(texts: Sequence[str]) -> list[list[Span]]:
         ruled = [by_rules(text) for text in texts]
@@ -123,20 +122,6 @@ def _answered_once(answer: Detector) -> Detector:
 
 def _moved(span: Span, by: int) -> Span:
     return replace(span, start=span.start + by, end=span.end + by)
-
-
-def _visible(text: str) -> tuple[str, list[int] | None]:
-    """The text as a reader sees it, and where each of its characters stood; None where nothing was invisible."""
-    if text.isascii() or not _INVISIBLE.search(text):
-        return text, None
-    offsets = [i for i, c in enumerate(text) if not _INVISIBLE.match(c)]
-    return "".join([text[i] for i in offsets]), offsets
-
-
-def _on_original(spans: list[Span], offsets: list[int] | None) -> list[Span]:
-    if offsets is None:
-        return spans
-    return [replace(span, start=offsets[span.start], end=offsets[span.end - 1] + 1) for span in spans]
 
 
 def _with_echoes(text: str, spans: list[Span]) -> list[Span]:

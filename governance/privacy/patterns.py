@@ -38,7 +38,7 @@ def _iban(text: str) -> float | None:
 
 def _ip(text: str) -> float | None:
     try:
-        ipaddress.ip_address(text)
+        ipaddress.ip_address(text.replace("[.]", "."))
     except ValueError:
         return None
     return 0.95 if any(c.isdecimal() for c in text) else None
@@ -49,7 +49,7 @@ def _digits(fewest: int, most: int, score: float = 0.75) -> Check:
 
 
 _DASH = r"\-\u2010-\u2015\u2212"
-_SEP = rf"[\s.{_DASH}]"
+_SEP = rf"[\s.·{_DASH}]"
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
     r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
@@ -59,7 +59,7 @@ _TIME = r"(?:[T\s]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:\s?[ap]m)?(?:Z|[+-]
 _DATE = (
     rf"(?:{_YEAR}[/.{_DASH}]\d{{1,2}}[/.{_DASH}]\d{{1,2}}{_TIME}"
     rf"|\d{{1,2}}[/{_DASH}]\d{{1,2}}[/{_DASH}](?:{_YEAR}|\d{{2}}){_TIME}"
-    rf"|\d{{1,2}}\.\d{{1,2}}\.{_YEAR}"
+    rf"|\d{{1,2}}\s?[./]\s?\d{{1,2}}\s?[./]\s?{_YEAR}"
     rf"|\d{{1,2}}(?:st|nd|rd|th)?[\s{_DASH}](?:of\s)?{_MONTH}(?:,?[\s{_DASH}](?:{_YEAR}|'\d\d))?"
     rf"|{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s{_YEAR})?)(?![\w%])"
 )
@@ -71,6 +71,10 @@ _NO_HANDLE = (  # who is called, and what stands behind this sign in code
     "all|author|autowired|bean|channel|charset|classmethod|component|controller|dataclass|deprecated|everyone|"
     "font-face|here|home|import|inject|keyframes|media|override|param|property|pytest|returns?|school|see|service|"
     "since|staticmethod|suppresswarnings|team|test|throws|todo|work"
+)
+_NOBODYS_LOGIN = (
+    "admin|administrator|anonymous|default|false|guest|is|name|nil|nobody|none|not|null|password|postgres|root|service|"
+    "system|test|the|true|undefined|unknown|user|username|was"
 )
 _SPOKEN = "zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple"
 _UPI = "ok[a-z]{3,10}|ybl|ibl|axl|apl|upi|paytm|pt(?:yes|sbi|hdfc|axis)|icici|sbi|hdfcbank|axisbank|kotak|yesbank"
@@ -98,6 +102,14 @@ ONLINE = (
         case=True,
         cues="/home/ /users/ \\users\\",
     ),
+    rule(  # user=jroe, "username": "jroe", Username: jroe
+        "USERNAME",
+        0.85,
+        r"\b(?:user(?:[_ ]?name|[_ ]?id)?=|(?:user[_ ]?name|user[_ ]?id|login[_ ]name):\s?|",
+        r"user(?:[_ ]?name|[_ ]?id)?\"\s?:\s?(?=\"[\w.-]{2,32}\"))[\"']?",
+        rf"(?!(?:{_NOBODYS_LOGIN})\b)(?P<v>[a-z][\w.-]{{1,31}}+)(?<![.-])(?![\w@({{])",
+        cues="user login",
+    ),
     rule(  # a handle; what is called, imported or scoped by this sign is code
         "USERNAME",
         0.85,
@@ -106,7 +118,7 @@ ONLINE = (
         cues="@",
     ),
     rule("URL", 0.95, r"(?:\bhttps?://|\bwww\.)[^\s<>\"']{3,300}(?<![.,;:!?)\]}])", cues="http www."),
-    rule("IP", 0.95, r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)", check=_ip),
+    rule("IP", 0.95, r"(?<![\w.])(?:\d{1,3}(?:\.|\[\.\])){3}\d{1,3}(?!\w|\.\d)", check=_ip),
     rule(
         "IP",
         0.95,

@@ -17,9 +17,10 @@ from governance.custody.records import Record, fetch_files, read_passed
 from governance.custody.signature import SIGNATURE, SignatureRefused, signed_files, signer_of
 from governance.custody.statements import StatementRefused, open_statement
 from governance.custody.store import NotFound, ObjectStore
-from governance.privacy.nobody import DECIDING
+from governance.privacy import nobody, sight
 from governance.privacy.patterns import RULES, WRITTEN
 from governance.privacy.rule import Rule
+from governance.privacy.tagger import tokens
 
 TENANT = "detector"  # whose prefix and key the detector's are; no client is called so
 STAGE = "pii_detector"
@@ -94,7 +95,8 @@ def fetch_reader(store: ObjectStore, ref: Ref | None, folder: Path, trusted: Tru
 def _cascade(rules: tuple[Rule, ...], names: str) -> str:
     """Digest of everything that decides what is found: the rules and lists in this code, and who reads the names."""
     table = [[rule.entity, rule.score, rule.regex.pattern, rule.regex.flags] for rule in rules]
-    return sha256_document({"rules": table, "names": names, "nobody": DECIDING})
+    lists = {"nobody": nobody.DECIDING, "sight": sight.DECIDING, "tokens": tokens.DECIDING}
+    return sha256_document({"rules": table, "names": names, **lists})
 
 
 def _verify(record: Record, folder: Path, trusted: TrustedKeys) -> None:

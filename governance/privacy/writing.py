@@ -23,14 +23,16 @@ UNSPACED = (
 )
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
+# Cyrillic and Greek letters, and the Latin ones that they look like.
+IN_LATIN = {
+    **str.maketrans("аеорсухіјѕһԁԛԝкмтвнг", "aeopcyxijshdqwkmtbhr"),
+    **str.maketrans("АВЕКМНОРСТХІЈЅҺԚԜУ", "ABEKMHOPCTXIJSHQWY"),
+    **str.maketrans("αορνικυτεηβχζμγωσ", "aopvikytehbxzmywo"),
+    **str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX"),
+}
 # Letters that look or are spelled like these Latin ones, after case is folded and accents are off.
-_LOOKALIKES = str.maketrans(
-    {
-        **dict(zip("аеорсухіјѕһԁԛԝкмтвнг", "aeopcyxijshdqwkmtbhr", strict=True)),
-        **dict(zip("αορνικυτεηβχζμγωσ", "aopvikytehbxzmywo", strict=True)),
-        **dict(zip("øłđıħŧƒ", "oldihtf", strict=True)),
-        **{"æ": "ae", "œ": "oe", "þ": "th", "ð": "d"},
-    }
+_LOOKALIKES = IN_LATIN | str.maketrans(
+    {**dict(zip("øłđıħŧƒ", "oldihtf", strict=True)), **{"æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}}
 )
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "Å": "Aa"})
 _THING = re.compile(

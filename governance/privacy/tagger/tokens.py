@@ -15,6 +15,7 @@ SHAPES = 82
 GAPS = 4  # before a token: nothing, a space, a line's end, a paragraph's
 
 _TOKEN = re.compile(r"(?P<blank>([^\w\s]|_)\2{3,})|[^\W\d_]+(?:['’](?![sS]\b)[^\W\d_]+)*|\d+|[^\w\s]|_")
+DECIDING = _TOKEN.pattern  # for the digest of a detector
 
 
 class Tokens(NamedTuple):
