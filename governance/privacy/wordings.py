@@ -34,6 +34,8 @@ _TOWN = (
     rf"(?:,?\s{{1,3}}(?:[A-Z]{{2}}\s)?(?:\d{{5}}(?:-\d{{4}})?|\d{{6}}|{_POSTCODE})\b)?"
     rf"(?:(?<=\d{{5}})\s{_CAPITAL}[\w'’-]{{1,30}}(?:\s{_CAPITAL}[\w'’-]{{1,30}})?)?"
 )
+# What an address goes on with, so that no sentence is taken for one.
+_MORE_PLACE = rf"(?:,?\s{{1,3}}(?:{_WORD}|#?\d{{1,6}}[A-Za-z]?(?:[-/]\d{{1,5}})?|and|de|la|of|the)){{1,9}}?"
 _CARE = (
     r"(?i:hospitals?|clinic|infirmary|hospice|medical\s(?:center|centre|group|practice)|health\s(?:center|centre|system)|"
     r"healthcare|nursing\shome|care\shome|pharmacy|sanatorium|surgical\scenter|klinikum|krankenhaus)\b"
@@ -84,7 +86,7 @@ PLACES = (
         "ADDRESS",
         0.7,
         r"\b(?:address|lives?\s(?:at|on)|resid(?:es|ing)\s(?:at|on))(?:\sis)?\s?[:\s]\s{0,3}",
-        r"(?P<v>(?=[^.?!\n]{0,60}\d)[^.?!\n;]{6,90})",
+        r"(?P<v>(?=[^.?!\n;,]{0,60}\d)[^.?!\n;,]{6,90})",
         cues="address live resid",
     ),
     rule(
@@ -97,14 +99,14 @@ PLACES = (
     rule(
         "ADDRESS",
         0.85,
-        r"(?<![\w.,])(?:(?:Flat|Studio|Unit|Apartment)\s\d{1,4}[A-Za-z]?,?\s{1,3})?(?:\d{1,6}[A-Za-z]?(?:/\d{1,5})?,?\s)?",
-        rf"{_CAPITAL}[\w'’.-]{{0,30}}\s{_CAPITAL}[^.!?\n;:]{{2,70}}?,?\s(?:{_POSTCODE}|[A-Z]{{2}}\s\d{{5}}(?:-\d{{4}})?)\b",
+        rf"(?<![\w.,])(?:(?:Flat|Studio|Unit|Apartment)\s)?\d{{1,6}}[A-Za-z]?(?:/\d{{1,5}})?{_MORE_PLACE}",
+        rf",?\s(?:{_POSTCODE}|[A-Z]{{2}}\s\d{{5}}(?:-\d{{4}})?)\b",
         case=True,
     ),
     rule(
         "ADDRESS",
         0.8,
-        rf"(?<![\w.,])(?:\d{{1,4}}(?:/\d{{1,5}})?|H\.?\sNo\.?\s\d{{1,4}}),?\s{_CAPITAL}[^.!?\n;:]{{2,70}}?[\s-]\d{{6}}\b",
+        rf"(?<![\w.,])(?:\d{{1,4}}(?:/\d{{1,5}})?|H\.?\sNo\.?\s\d{{1,4}}){_MORE_PLACE},?[\s-]{{1,3}}\d{{6}}\b",
         case=True,
     ),
     rule(
