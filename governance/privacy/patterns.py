@@ -77,6 +77,7 @@ _NOBODYS_LOGIN = (
     "system|test|the|true|undefined|unknown|user|username|was"
 )
 _SPOKEN = "zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple"
+_PROFILES = r"(?:linkedin|twitter|x|facebook|instagram|tiktok|github|gitlab|reddit)\.com|t\.me"
 _UPI = "ok[a-z]{3,10}|ybl|ibl|axl|apl|upi|paytm|pt(?:yes|sbi|hdfc|axis)|icici|sbi|hdfcbank|axisbank|kotak|yesbank"
 
 ONLINE = (
@@ -98,14 +99,14 @@ ONLINE = (
     rule(  # the owner of a home folder
         "USERNAME",
         0.9,
-        rf"(?:/home/|/Users/|\\Users\\)(?!(?:{_NOBODYS_HOME})\b)(?P<v>[\w.-]{{2,32}})",
+        rf"(?:/home/|/Users/|\\(?:Users|home)\\)(?!(?:{_NOBODYS_HOME})\b)(?P<v>[\w.-]{{2,32}})",
         case=True,
-        cues="/home/ /users/ \\users\\",
+        cues="/home/ /users/ \\users\\ \\home\\",
     ),
-    rule(  # user=jroe, "username": "jroe", Username: jroe
+    rule(  # user=jroe, user 'jroe', "username": "jroe", Username: jroe
         "USERNAME",
         0.85,
-        r"\b(?:user(?:[_ ]?name|[_ ]?id)?=|(?:user[_ ]?name|user[_ ]?id|login[_ ]name):\s?|",
+        r"\b(?:user(?:[_ ]?name|[_ ]?id)?(?:=|\s(?='[\w.-]{2,32}'))|(?:user[_ ]?name|user[_ ]?id|login[_ ]name):\s?|",
         r"user(?:[_ ]?name|[_ ]?id)?\"\s?:\s?(?=\"[\w.-]{2,32}\"))[\"']?",
         rf"(?!(?:{_NOBODYS_LOGIN})\b)(?P<v>[a-z][\w.-]{{1,31}}+)(?<![.-])(?![\w@({{])",
         cues="user login",
@@ -118,6 +119,7 @@ ONLINE = (
         cues="@",
     ),
     rule("URL", 0.95, r"(?:\bhttps?://|\bwww\.)[^\s<>\"']{3,300}(?<![.,;:!?)\]}])", cues="http www."),
+    rule("URL", 0.9, rf"(?<![\w.])(?:{_PROFILES})/[\w@./-]{{2,200}}(?<![.])", cues="/"),
     rule("IP", 0.95, r"(?<![\w.])(?:\d{1,3}(?:\.|\[\.\])){3}\d{1,3}(?!\w|\.\d)", check=_ip),
     rule(
         "IP",

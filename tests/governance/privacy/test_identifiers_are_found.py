@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from governance.privacy import model_names
+from governance.privacy import model_names, patterns
+from governance.privacy.detector import build_detector
+from governance.privacy.recognizers import RuleRecognizer
 from governance.privacy.spans import Detector, Span, merge
 
 WRITTEN = {
@@ -197,3 +199,16 @@ def test_a_merge_uncovers_nothing() -> None:
     text = "0123456789"
     spans = [Span(0, 4, "A", 0.5, "x"), Span(2, 6, "B", 0.9, "x"), Span(6, 8, "C", 0.1, "x")]
     assert merge(text, spans) == [Span(0, 6, "B", 0.9, "x", "2345"), Span(6, 8, "C", 0.1, "x")]
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("She, residing at 48 Orchard Close, Reading RG1 5TS, alleges a breach.", "48 Orchard Close, Reading RG1 5TS"),
+        ("Heir of 12 Mill Lane, Wells BA5 1AB, who never lived in Bath", "12 Mill Lane, Wells BA5 1AB"),
+        ("Paid by H.No. 12, MG Road, Pune - 411001, in full", "H.No. 12, MG Road, Pune - 411001"),
+    ],
+)
+def test_an_address_takes_nothing_of_the_sentence(text: str, address: str) -> None:
+    rules = build_detector([RuleRecognizer(patterns.WRITTEN)], lambda texts, _: [[] for _ in texts])
+    assert address in [text[s.start : s.end] for s in rules([text])[0] if s.entity == "ADDRESS"]
