@@ -4,7 +4,9 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +20,11 @@ Row = Mapping[str, Any]
 
 
 def arguments(description: str, whole: str = "") -> argparse.Namespace:
-    """The flags of every benchmark, parsed from the command line: `json`, `quick`, `data`; `whole` where it is told."""
+    """The flags of every benchmark, parsed from the command line: `json`, `quick`, `data`; `whole` where it is told.
+
+    From then on SIGTERM unwinds as an exit does, so that the servers of a benchmark that is told to end are stopped.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measures here as JSON")
     parser.add_argument("--quick", action="store_true", help="small inputs: does it run, not how fast")

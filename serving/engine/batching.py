@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 OnBatch = Callable[[Batch], None]
 
 
-class _Asked:
+class _Request:
     """Rows that belong together, until all of them are computed. pins: what they need meanwhile; make: from their
     vectors to what `done` holds."""
 
@@ -74,7 +74,7 @@ class _Waiting(NamedTuple):
     model: str
     row: Row
     place: int
-    asked: _Asked
+    request: _Request
 
     @property
     def bucket(self) -> int:
@@ -107,13 +107,13 @@ class Batcher:
         """
         with ExitStack() as pins:
             rows = self._engine.rows(texts, pins.enter_context(self._engine.pinned([name] * len(texts))))
-            asked = _Asked(rows, pins.pop_all(), partial(self._engine.answers, rows), on_batch)
-        return self._submit(rows, asked, name, at_once)
+            request = _Request(rows, pins.pop_all(), partial(self._engine.answers, rows), on_batch)
+        return self._submit(rows, request, name, at_once)
 
     def embed(self, texts: Sequence[str]) -> Future[Tensor]:
         """The bare base's pooled vectors, see Engine.embed."""
         rows = self._engine.bare_rows(texts)
-        return self._submit(rows, _Asked(rows, ExitStack(), _normalized, None), BARE)
+        return self._submit(rows, _Request(rows, ExitStack(), _normalized, None), BARE)
 
     def close(self) -> None:
         """Compute what waits, then end."""
@@ -123,17 +123,17 @@ class Batcher:
         for worker in self._workers:
             worker.join()
 
-    def _submit(self, rows: Sequence[Row], asked: _Asked, model: str, at_once: bool = False) -> Future[Any]:
+    def _submit(self, rows: Sequence[Row], request: _Request, model: str, at_once: bool = False) -> Future[Any]:
         with self._news:
             first = AT_ONCE
             if not at_once:
                 first = self._last[model] = max(self._turn, self._last.get(model, 0)) + 1
             for place, row in enumerate(rows):
                 bisect.insort(
-                    self._waiting, _Waiting(first + place, model, row, place, asked), key=lambda each: each.turn
+                    self._waiting, _Waiting(first + place, model, row, place, request), key=lambda each: each.turn
                 )
             self._news.notify(len(rows))
-        return asked.done
+        return request.done
 
     def _work(self) -> None:
         """A batch that is one model's by more than half a full one gives way to others' turns before its last row's,
@@ -172,28 +172,28 @@ class Batcher:
         return batch
 
     def _compute(self, batch: list[_Waiting], before_layer: Callable[[], object] | None = None) -> None:
-        rows, requests = [each.row for each in batch], {id(each.asked): each.asked for each in batch}.values()
+        rows, requests = [each.row for each in batch], {id(each.request): each.request for each in batch}.values()
         try:
             began = time.time_ns()
             vectors = self._engine.vectors(rows, before_layer)
             done = Batch(len(rows), len({id(row.model) for row in rows}), began, time.time_ns())
-            for asked in requests:
-                if asked.on_batch:
-                    asked.on_batch(done)
+            for request in requests:
+                if request.on_batch:
+                    request.on_batch(done)
         except Exception as fault:
-            for asked in requests:
+            for request in requests:
                 with self._news:
-                    first, asked.left = asked.left > 0, 0
+                    first, request.left = request.left > 0, 0
                 if first:
-                    asked.end(fault)
+                    request.end(fault)
             return
         for each, vector in zip(batch, vectors, strict=True):
-            each.asked.vectors[each.place] = vector
+            each.request.vectors[each.place] = vector
             with self._news:
-                each.asked.left -= 1
-                last = each.asked.left == 0
+                each.request.left -= 1
+                last = each.request.left == 0
             if last:
-                each.asked.end()
+                each.request.end()
         try:
             self._on_batch(done)
         except Exception:  # whoever counts batches must not end the work

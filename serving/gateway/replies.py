@@ -18,7 +18,7 @@ from serving.messages import REPLIES, REQUESTS, Malformed, Reply, Request, decod
 from serving.redis import Redis
 
 LEASE_SECONDS = 15.0
-FETCH_WAIT_MS = 4  # it fetches only while somebody waits, so it may look often
+REPLY_WAIT_MS = 4  # it fetches only while somebody waits, so it may look often
 UNDELIVERED = "the request could not be handed to the workers; try again"
 
 
@@ -32,7 +32,7 @@ class Replies:
         self.late = 0
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._producer = producer(kafka)
-        self._consumer: AIOKafkaConsumer = consumer(kafka, wait_ms=FETCH_WAIT_MS)
+        self._consumer: AIOKafkaConsumer = consumer(kafka, wait_ms=REPLY_WAIT_MS)
         self._topics = Topics(kafka)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -1,6 +1,9 @@
 """A benchmark's JSON has what a later comparison needs, and is never half written."""
 
 import json
+import signal
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -27,6 +30,7 @@ def test_the_document_has_the_agreed_parts(tmp_path: Path, capsys: pytest.Captur
 
 def test_the_flags_are_the_same_for_every_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["x", "--quick", "--json", "f.json", "--data", "d"])
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process ends as it did
     args = arguments("measures something")
     assert (args.quick, args.json, args.data) == (True, Path("f.json"), Path("d"))
 
@@ -36,3 +40,19 @@ def test_peak_memory_sees_what_was_held_and_let_go() -> None:
     size = len(held)
     del held
     assert peak_rss_mb() >= size / 2**20
+
+
+def test_a_benchmark_that_is_told_to_end_stops_what_it_started() -> None:
+    program = """
+import contextlib, time
+from benchmarks.report import arguments
+arguments("one")
+with contextlib.ExitStack() as started:
+    started.callback(print, "stopped")
+    print("started", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "started\n"
+        process.terminate()
+        assert process.communicate(timeout=30)[0] == "stopped\n" and process.returncode == 128 + signal.SIGTERM
