@@ -3,8 +3,9 @@
 Real broker, Redis, gateway, worker and Triton. Requests come at their rate whatever becomes of them (an open loop). An
 enterprise tenant asks for half of what can be answered, a free one for the rest. Before that one enterprise tenant asks
 for all of it beside a quiet one, which is judged against itself alone (noisy_p95_ratio) and beside one that asks for
-half of what can be answered (noisy_p95_ratio_busy). Each of the two has a path of its own, for the local broker gets
-slower with what it holds. The generator shares the machine with what it asks, here as in the baseline.
+half of what can be answered (noisy_p95_ratio_busy). The two ask from a process each, so that the quiet one's client
+does not wait for the other's replies. Noise and overload have a path each, for the local broker gets slower with what
+it holds. The generators share the machine with what they ask, here as in the baseline.
 """
 
 import asyncio
@@ -13,9 +14,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +94,38 @@ async def measure_noise(path: RequestPath, seconds: float) -> tuple[dict[str, li
         capacity = await answered_a_second(session, path, 2.0 if seconds < 15 else 8.0)
         quiet, noisy = Load("loomworks", "enterprise", QUIET_RATE), Load("stclare", "enterprise", TIMES * capacity)
         usual = Load("stclare", "enterprise", capacity / 2)
-        alone = await phase(session, path, [quiet], seconds)
-        busy = await phase(session, path, [quiet, usual], seconds)
-        beside = await phase(session, path, [quiet, noisy], seconds)
-    return {"quiet": alone, "busy neighbour": busy, "noisy neighbour": beside}, {
-        "quiet_p95_ms": p95(alone, quiet),
-        "noisy_p95_ratio": p95(beside, quiet) / p95(alone, quiet),
-        "noisy_p95_ratio_busy": p95(beside, quiet) / p95(busy, quiet),
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+
+            async def beside(neighbour: Load) -> list[Reply]:
+                theirs = elsewhere(process, path, neighbour, seconds)
+                return await phase(session, path, [quiet], seconds) + await theirs
+
+            await elsewhere(process, path, usual, 0)  # it is started
+            by_itself, busy, loud = (
+                await phase(session, path, [quiet], seconds),
+                await beside(usual),
+                await beside(noisy),
+            )
+    return {"quiet": by_itself, "busy neighbour": busy, "noisy neighbour": loud}, {
+        "quiet_p95_ms": p95(by_itself, quiet),
+        "noisy_p95_ratio": p95(loud, quiet) / p95(by_itself, quiet),
+        "noisy_p95_ratio_busy": p95(loud, quiet) / p95(busy, quiet),
     }
+
+
+def elsewhere(process: Executor, path: RequestPath, load: Load, seconds: float) -> "asyncio.Future[list[Reply]]":
+    """A phase of one load, asked from that process."""
+    return asyncio.get_running_loop().run_in_executor(process, alone, replace(path, processes={}), load, seconds)
+
+
+def alone(path: RequestPath, load: Load, seconds: float) -> list[Reply]:
+    """A phase of one load."""
+
+    async def asked() -> list[Reply]:
+        async with client() as session:
+            return await phase(session, path, [load], seconds)
+
+    return asyncio.run(asked())
 
 
 async def measure_overload(path: RequestPath, seconds: float, usual_ms: float) -> tuple[list[Reply], dict[str, float]]:
