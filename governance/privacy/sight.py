@@ -8,7 +8,7 @@ character is that character.
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import unescape
 from typing import NamedTuple
@@ -17,19 +17,19 @@ from urllib.parse import unquote
 from governance.privacy.spans import Span
 from governance.privacy.writing import IN_LATIN
 
-_INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
-_ENCODED = r"&(?:#\d{2,7}|#[xX][0-9a-fA-F]{2,6}|[A-Za-z]{2,8});|\\u[0-9a-fA-F]{4}|(?:%[0-9a-fA-F]{2})+"
-_ENDED_LINE = r"\\[nrt](?=[\s\\\"']|[A-Z][a-z])"  # in JSON; \Users\nina is a folder
-_DECORATED = r"[\u2460-\u24ff\ufe50-\ufe6f\uff01-\uff5e\U0001d400-\U0001d7ff]"
-_MARKED = r"[^\W\d_][\u0300-\u036f]+"
-_WRITTEN = re.compile(rf"[{_INVISIBLE}]|{_MARKED}|{_DECORATED}|{_ENDED_LINE}|{_ENCODED}")
-_IN_ASCII = re.compile(rf"{_ENDED_LINE}|{_ENCODED}")
-_SIGNS = "&%\\"  # with one of which all of these begin
+_SIGNS = "&%\\"  # with one of which all that is encoded begins
+_ENCODED = re.compile(
+    r"&(?:#\d{2,7}|#[xX][0-9a-fA-F]{2,6}|[A-Za-z]{2,8});|\\u[0-9a-fA-F]{4}|(?:%[0-9a-fA-F]{2})+"
+    r"|\\[nrt](?=[\s\\\"']|[A-Z][a-z])"  # in JSON; \Users\nina is a folder
+)
 _LINES = {r"\n": "\n", r"\r": "\r", r"\t": "\t"}
+_INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+_DECORATED = r"[\u2460-\u24ff\ufe50-\ufe6f\uff01-\uff5e\U0001d400-\U0001d7ff]"
+_ADORNED = re.compile(rf"(?P<nothing>[{_INVISIBLE}])|[^\W\d_](?P<marks>[\u0300-\u036f]+)|{_DECORATED}")
 _OTHER = re.compile(f"[{''.join(map(chr, IN_LATIN))}]")
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile(r"[A-Za-z]")
-DECIDING = [_WRITTEN.pattern, _OTHER.pattern]  # for the digest of a detector
+DECIDING = [_ENCODED.pattern, _ADORNED.pattern, sorted(IN_LATIN.items())]  # for the digest of a detector
 
 
 class Piece(NamedTuple):
@@ -42,64 +42,82 @@ class Piece(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """`text`, and of the original the pieces that are written otherwise."""
+    """`text`, and what of the original is written otherwise: once decoded, once without adornment."""
 
     text: str
-    pieces: Sequence[Piece] = ()
+    decoded: Sequence[Piece] = ()
+    plain: Sequence[Piece] = ()
 
     def on_original(self, spans: Sequence[Span]) -> list[Span]:
         """Spans in order, where they stand in the original, around the whole of what is written otherwise."""
-        found, end = list[Span](), 0
-        for span in spans:
-            start, end = max(end, self._start(span.start)), max(end, self._end(span.end))
-            if start < end:  # else one before it has the piece that both are in
-                found.append(replace(span, start=start, end=end))
-        return found
-
-    def _start(self, at: int) -> int:
-        """Of the character at `at`: what cannot be seen before it is not its own."""
-        number = bisect_right(self.pieces, at, key=lambda piece: piece.start) - 1
-        if number < 0:
-            return at
-        piece = self.pieces[number]
-        return piece.written_start if at < piece.end else piece.written_end + at - piece.end
-
-    def _end(self, at: int) -> int:
-        """Behind the character before `at`."""
-        number = bisect_left(self.pieces, at, key=lambda piece: piece.start) - 1
-        if number < 0:
-            return at
-        piece = self.pieces[number]
-        return piece.written_end if at <= piece.end else piece.written_end + at - piece.end
+        return _before(_before(spans, self.plain), self.decoded)
 
 
 def seen(text: str) -> Seen:
     """The text as a person sees it."""
-    if text.isascii() and not any(sign in text for sign in _SIGNS):
-        return Seen(text)
-    pattern = _IN_ASCII if text.isascii() else _WRITTEN
+    decoded, plain = list[Piece](), list[Piece]()
+    if any(sign in text for sign in _SIGNS):
+        text, decoded = _replaced(text, _ENCODED, _decoded)
+    if not text.isascii():
+        text, plain = _replaced(text, _ADORNED, _plain)
+    return Seen(_in_one_script(text), decoded, plain)
+
+
+def _replaced(text: str, pattern: re.Pattern[str], shown: Callable[[re.Match[str]], str]) -> tuple[str, list[Piece]]:
     parts, pieces = list[str](), list[Piece]()
     start = end = 0
     for match in pattern.finditer(text):
-        parts += (text[end : match.start()], shown := _shown(match[0]))
+        piece = shown(match)
+        parts += (text[end : match.start()], piece)
         start += match.start() - end
-        pieces.append(Piece(start, start + len(shown), *match.span()))
-        start, end = start + len(shown), match.end()
-    return Seen(_in_one_script("".join([*parts, text[end:]])), pieces)
+        pieces.append(Piece(start, start + len(piece), *match.span()))
+        start, end = start + len(piece), match.end()
+    return "".join([*parts, text[end:]]), pieces
 
 
-def _shown(written: str) -> str:
-    """What a person sees of a piece; the piece itself where it stands for nothing."""
+def _before(spans: Sequence[Span], pieces: Sequence[Piece]) -> list[Span]:
+    """The spans where they stood before the pieces were replaced."""
+    found, end = list[Span](), 0
+    for span in spans:
+        start, end = max(end, _start(span.start, pieces)), max(end, _end(span.end, pieces))
+        if start < end:  # else one before it has the piece that both are in
+            found.append(replace(span, start=start, end=end))
+    return found
+
+
+def _start(at: int, pieces: Sequence[Piece]) -> int:
+    """Of the character at `at`: what cannot be seen before it is not its own."""
+    number = bisect_right(pieces, at, key=lambda piece: piece.start) - 1
+    if number < 0:
+        return at
+    piece = pieces[number]
+    return piece.written_start if at < piece.end else piece.written_end + at - piece.end
+
+
+def _end(at: int, pieces: Sequence[Piece]) -> int:
+    """Behind the character before `at`."""
+    number = bisect_left(pieces, at, key=lambda piece: piece.start) - 1
+    if number < 0:
+        return at
+    piece = pieces[number]
+    return piece.written_end if at <= piece.end else piece.written_end + at - piece.end
+
+
+def _decoded(match: re.Match[str]) -> str:
+    """What is encoded; the piece itself where it stands for nothing."""
+    written = match[0]
     if written[0] == "&":
         return unescape(written)
     if written[0] == "%":
         return _of_url(written)
-    if written[0] == "\\":
-        shown = _LINES.get(written) or chr(int(written[2:], 16))
-        return written if "\ud800" <= shown <= "\udfff" else shown
-    if len(written) > 1:
-        return unicodedata.normalize("NFC", written)[0]
-    return "" if re.match(f"[{_INVISIBLE}]", written) else unicodedata.normalize("NFKC", written)
+    shown = _LINES.get(written) or chr(int(written[2:], 16))
+    return written if "\ud800" <= shown <= "\udfff" else shown
+
+
+def _plain(match: re.Match[str]) -> str:
+    if match["nothing"]:
+        return ""
+    return unicodedata.normalize("NFC", match[0])[0] if match["marks"] else unicodedata.normalize("NFKC", match[0])
 
 
 def _of_url(written: str) -> str:

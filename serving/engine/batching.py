@@ -129,9 +129,8 @@ class Batcher:
             if not at_once:
                 first = self._last[model] = max(self._turn, self._last.get(model, 0)) + 1
             for place, row in enumerate(rows):
-                bisect.insort(
-                    self._waiting, _Waiting(first + place, model, row, place, request), key=lambda each: each.turn
-                )
+                waiting = _Waiting(first + place, model, row, place, request)
+                bisect.insort(self._waiting, waiting, key=lambda each: each.turn)
             self._news.notify(len(rows))
         return request.done
 
@@ -140,8 +139,9 @@ class Batcher:
         every batch to what waits for no turn."""
         torch.set_num_threads(1)  # a thread each for several batches beats several threads for one (measured)
         while batch := self._next():
-            turn = AT_ONCE if self._crowding(batch) is None else batch[-1].turn
-            self._compute(batch, partial(self._give_way, {each.model for each in batch}, turn))
+            models = Counter(each.model for each in batch)
+            turn = batch[-1].turn if max(models.values()) > self._most // 2 else AT_ONCE
+            self._compute(batch, partial(self._give_way, models, turn))
 
     def _next(self) -> list[_Waiting]:
         """The row whose turn it is, and those behind it that are about as long; none when it is time to end."""
@@ -164,21 +164,11 @@ class Batcher:
             self._compute(first)
 
     def _pick(self, candidates: Sequence[_Waiting]) -> list[_Waiting]:
-        """The first of them and those that are about as long, as many as a batch takes; they wait no longer.
-
-        Where a model has more than half of a full batch the others' go before it: with it they would take as long.
-        """
+        """The first of them and those that are about as long, as many as a batch takes; they wait no longer."""
         batch = [each for each in candidates if each.bucket == candidates[0].bucket][: self._most]
-        if (model := self._crowding(batch)) is not None:
-            batch = [each for each in batch if each.model != model] or batch
         chosen = {id(each) for each in batch}
         self._waiting = [each for each in self._waiting if id(each) not in chosen]
         return batch
-
-    def _crowding(self, batch: Sequence[_Waiting]) -> str | None:
-        """The model that has more than half of a full batch, if any."""
-        rows = Counter(each.model for each in batch)
-        return next((model for model, most in rows.most_common(1) if most > self._most // 2), None)
 
     def _compute(self, batch: list[_Waiting], before_layer: Callable[[], object] | None = None) -> None:
         rows, requests = [each.row for each in batch], {id(each.request): each.request for each in batch}.values()

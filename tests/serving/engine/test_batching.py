@@ -73,17 +73,6 @@ def test_a_model_that_is_asked_a_lot_takes_turns_with_the_others(held: tuple[Bat
     assert "quiet" not in ended[MOST_ROWS:]
 
 
-def test_who_waits_beside_a_busy_model_is_answered_before_its_batch(held: tuple[Batcher, threading.Event]) -> None:
-    batcher, let_go = held
-    ended: list[str] = []
-    for _ in range(2 * MOST_ROWS):
-        _told(batcher.classify([SHORT], "a"), "noisy", ended)
-    _told(batcher.embed([SHORT]), "quiet", ended)
-    let_go.set()
-    batcher.close()
-    assert ended == ["quiet", *["noisy"] * 2 * MOST_ROWS]
-
-
 @pytest.mark.parametrize(
     ("rows", "asked", "order"),
     [
