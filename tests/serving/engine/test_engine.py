@@ -1,5 +1,6 @@
 """The engine computes what peft computes, and a model's answers depend on nothing but the model and the request."""
 
+import copy
 import random
 import tempfile
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -59,11 +60,11 @@ def trained(
 
 
 @torch.inference_mode()
-def pooled_by_peft(base: Path, trained: Any, text: str) -> torch.Tensor:
+def pooled_by_peft(base: Path, trained: Any, text: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     tokens = AutoTokenizer.from_pretrained(base)(
         text, truncation=True, max_length=trained.max_tokens, return_tensors="pt"
     )
-    return trained.encoder(**tokens).last_hidden_state[0].mean(0)
+    return trained.encoder.to(dtype)(**tokens).last_hidden_state[0].mean(0)
 
 
 def by_peft(base: Path, trained: Any, text: str) -> list[float]:
@@ -87,26 +88,29 @@ def test_a_mixed_padded_batch_equals_peft_row_by_row(
         assert answer.scores[answer.label] == max(answer.scores.values())
 
 
-# A smaller example would take minutes to find. The draws are the same each time: by a scale of 64 a random adapter can
-# multiply rounding so much that peft's own float32 is not within 1e-5 of float64 (decisions/2026-11-28-packed-weights).
-@settings(max_examples=12, deadline=None, phases=[Phase.generate], derandomize=True)
-@given(
-    seed=st.integers(0, 1000),
-    rank=st.sampled_from([1, 2, 3, 8, 16, 33, 64]),
-    alpha=st.integers(1, 64),
-    targets=st.sets(st.sampled_from(["query", "key", "value", "dense"]), min_size=1),
-    rslora=st.booleans(),
-    labels=st.integers(2, 40),
-    max_tokens=st.integers(3, 200),
-    rows=st.lists(st.tuples(SENTENCES, st.booleans()), min_size=2, max_size=6),
-)
+# By a generator of its own: what hypothesis draws follows which modules are loaded. By a scale of 64 a random adapter
+# can multiply rounding so much that peft's own float32 is not within 1e-5 of float64: there float64 is what is asked,
+# and no more error than peft's own (decisions/2026-11-28-packed-weights).
+@pytest.mark.parametrize("draw", range(12))
 def test_logits_of_any_adapter_beside_others_equal_pefts(
-    engine: Engine, base: Path, trained: list[Any], make_adapter: Callable[..., Any], rows: list[tuple[str, bool]],
-    labels: int, targets: set[str], **drawn: Any
-) -> None:  # fmt: skip
+    engine: Engine, base: Path, trained: list[Any], make_adapter: Callable[..., Any], draw: int
+) -> None:
+    drawn = random.Random(draw)
+    labels, targets = drawn.randint(2, 40), drawn.sample(["query", "key", "value", "dense"], drawn.randint(1, 4))
+    rows = [
+        (" ".join(drawn.choices(WORDS, k=drawn.randint(0, 40))), drawn.random() < 0.5)
+        for _ in range(drawn.randint(2, 6))
+    ]
+    options = {
+        "seed": drawn.randint(0, 1000),
+        "rank": drawn.choice([1, 2, 3, 8, 16, 33, 64]),
+        "alpha": drawn.randint(1, 64),
+        "rslora": drawn.random() < 0.5,
+        "max_tokens": drawn.randint(3, 200),
+    }
     with tempfile.TemporaryDirectory() as folder:
         names = tuple(f"label-{i}" for i in range(labels))
-        drawn_one = make_adapter(Path(folder), targets=tuple(sorted(targets)), labels=names, **drawn)
+        drawn_one = make_adapter(Path(folder), targets=tuple(sorted(targets)), labels=names, **options)
         engine.mount("drawn", Path(folder))
     asked = [("drawn", drawn_one) if its else (f"m{at % 4}", trained[at % 4][0]) for at, (_, its) in enumerate(rows)]
     texts = [text for text, _ in rows]
@@ -114,6 +118,11 @@ def test_logits_of_any_adapter_beside_others_equal_pefts(
         vectors = engine.vectors(engine.rows(texts, models))
         for vector, model, text, (_, peft) in zip(vectors, models, texts, asked, strict=True):
             pooled = pooled_by_peft(base, peft, text)
+            if peft is drawn_one and options["alpha"] / options["rank"] > 32:
+                exact = pooled_by_peft(base, copy.deepcopy(peft), text, torch.float64)
+                bound = max(1e-5, float((pooled - exact).abs().max()))
+                torch.testing.assert_close(vector.double(), exact, atol=bound, rtol=0)
+                continue
             torch.testing.assert_close(vector, pooled, atol=1e-5, rtol=0)
             wanted = peft.weight @ pooled + peft.bias
             scale = max(1.0, float(wanted.abs().max()))

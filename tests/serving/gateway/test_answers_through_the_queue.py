@@ -272,7 +272,7 @@ def test_readiness_names_each_dependency(fleet: Fleet, northbank: httpx.Client) 
 def test_the_log_names_model_digest_and_trace_and_no_payload(
     northbank: httpx.Client, fleet: Fleet, gateway: Server
 ) -> None:
-    secret, trace = "my account number is 4711", f"00-{'ab' * 16}-{'cd' * 8}-01"
+    secret, trace = "my password is quetzal", f"00-{'ab' * 16}-{'cd' * 8}-01"
     reply = northbank.post(INFER, json={"input": secret}, headers={"traceparent": trace})
     until(lambda: "ab" * 16 in gateway.log.read_text())  # it is written after the reply
     lines = [json.loads(line) for line in gateway.log.read_text().splitlines() if line.startswith("{")]
@@ -280,7 +280,7 @@ def test_the_log_names_model_digest_and_trace_and_no_payload(
     assert (mine["tenant"], mine["model"], mine["status"]) == ("northbank", INTENTS, 200)
     assert mine["digest"] == reply.json()["digest"]
     for server in fleet.servers:
-        assert "4711" not in server.log.read_text()
+        assert "quetzal" not in server.log.read_text()
 
 
 def test_nothing_but_operations_and_docs_is_open(gateway: Server) -> None:
