@@ -101,11 +101,9 @@ async def measure_noise(path: RequestPath, seconds: float) -> tuple[dict[str, li
                 return await phase(session, path, [quiet], seconds) + await theirs
 
             await elsewhere(process, path, usual, 0)  # it is started
-            by_itself, busy, loud = (
-                await phase(session, path, [quiet], seconds),
-                await beside(usual),
-                await beside(noisy),
-            )
+            by_itself = await phase(session, path, [quiet], seconds)
+            busy = await beside(usual)
+            loud = await beside(noisy)
     return {"quiet": by_itself, "busy neighbour": busy, "noisy neighbour": loud}, {
         "quiet_p95_ms": p95(by_itself, quiet),
         "noisy_p95_ratio": p95(loud, quiet) / p95(by_itself, quiet),

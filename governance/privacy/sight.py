@@ -32,7 +32,7 @@ _LATIN = re.compile(r"[A-Za-z]")
 DECIDING = [_ENCODED.pattern, _ADORNED.pattern, sorted(IN_LATIN.items())]  # for the digest of a detector
 
 
-class Piece(NamedTuple):
+class Replaced(NamedTuple):
     """What stands from `start` to `end` in a text that is seen, and where in the original."""
 
     start: int
@@ -45,8 +45,8 @@ class Seen(NamedTuple):
     """`text`, and what of the original is written otherwise: once decoded, once without adornment."""
 
     text: str
-    decoded: Sequence[Piece] = ()
-    plain: Sequence[Piece] = ()
+    decoded: Sequence[Replaced] = ()
+    plain: Sequence[Replaced] = ()
 
     def on_original(self, spans: Sequence[Span]) -> list[Span]:
         """Spans in order, where they stand in the original, around the whole of what is written otherwise."""
@@ -55,7 +55,7 @@ class Seen(NamedTuple):
 
 def seen(text: str) -> Seen:
     """The text as a person sees it."""
-    decoded, plain = list[Piece](), list[Piece]()
+    decoded, plain = list[Replaced](), list[Replaced]()
     if any(sign in text for sign in _SIGNS):
         text, decoded = _replaced(text, _ENCODED, _decoded)
     if not text.isascii():
@@ -63,19 +63,19 @@ def seen(text: str) -> Seen:
     return Seen(_in_one_script(text), decoded, plain)
 
 
-def _replaced(text: str, pattern: re.Pattern[str], shown: Callable[[re.Match[str]], str]) -> tuple[str, list[Piece]]:
-    parts, pieces = list[str](), list[Piece]()
+def _replaced(text: str, pattern: re.Pattern[str], shown: Callable[[re.Match[str]], str]) -> tuple[str, list[Replaced]]:
+    parts, pieces = list[str](), list[Replaced]()
     start = end = 0
     for match in pattern.finditer(text):
         piece = shown(match)
         parts += (text[end : match.start()], piece)
         start += match.start() - end
-        pieces.append(Piece(start, start + len(piece), *match.span()))
+        pieces.append(Replaced(start, start + len(piece), *match.span()))
         start, end = start + len(piece), match.end()
     return "".join([*parts, text[end:]]), pieces
 
 
-def _before(spans: Sequence[Span], pieces: Sequence[Piece]) -> list[Span]:
+def _before(spans: Sequence[Span], pieces: Sequence[Replaced]) -> list[Span]:
     """The spans where they stood before the pieces were replaced."""
     found, end = list[Span](), 0
     for span in spans:
@@ -85,7 +85,7 @@ def _before(spans: Sequence[Span], pieces: Sequence[Piece]) -> list[Span]:
     return found
 
 
-def _start(at: int, pieces: Sequence[Piece]) -> int:
+def _start(at: int, pieces: Sequence[Replaced]) -> int:
     """Of the character at `at`: what cannot be seen before it is not its own."""
     number = bisect_right(pieces, at, key=lambda piece: piece.start) - 1
     if number < 0:
@@ -94,7 +94,7 @@ def _start(at: int, pieces: Sequence[Piece]) -> int:
     return piece.written_start if at < piece.end else piece.written_end + at - piece.end
 
 
-def _end(at: int, pieces: Sequence[Piece]) -> int:
+def _end(at: int, pieces: Sequence[Replaced]) -> int:
     """Behind the character before `at`."""
     number = bisect_left(pieces, at, key=lambda piece: piece.start) - 1
     if number < 0:
