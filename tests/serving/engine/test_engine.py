@@ -87,8 +87,8 @@ def test_a_mixed_padded_batch_equals_peft_row_by_row(
         assert answer.scores[answer.label] == max(answer.scores.values())
 
 
-# By a generator of its own: what hypothesis draws follows which modules are loaded. Number 8 is left out: by its scale of
-# 63 rounding grows so much that peft's own float32 is 1.7e-5 from float64, and the engine's 1.1e-5
+# By a generator of its own: what hypothesis draws follows which modules are loaded. Number 8 is left out: by its scale
+# of 63 rounding grows so much that peft's own float32 is 1.7e-5 from float64, and the engine's 1.1e-5
 # (decisions/2026-11-28-packed-weights).
 @pytest.mark.parametrize("draw", [*range(8), *range(9, 13)])
 def test_logits_of_any_adapter_beside_others_equal_pefts(
