@@ -2,7 +2,8 @@
 
 Nothing waits to be joined: what queued while the workers computed is the next batch. Models take turns, and so do the
 rows of a large request with those behind it (start-time fair queueing, Goyal, Vin and Cheng 1996): one that is asked a
-lot does not stand before the others. Nor does its batch: between two layers the others' rows are computed.
+lot does not stand before the others. Nor does its batch: between two layers the others' rows are computed, and before
+it those of models that are asked seldom beside it.
 """
 
 import bisect
@@ -28,6 +29,9 @@ MOST_ROWS = {"cpu": 8, "cuda": 64}  # a batch; on a CPU more are no faster, and 
 BARE = ""  # whose turn embeddings take
 AT_ONCE = -math.inf  # a turn before all others
 BUCKET_TOKENS = 16  # lengths that are padded to one
+SELDOM = 1 / 8  # of another model's rows lately: a row computed apart costs as much time as two in a batch
+FADING = 0.9  # what the rows lately count when one more batch is computed
+FORGOTTEN = 0.01  # what counts no more
 NOTHING = torch.empty(0)
 
 
@@ -92,6 +96,7 @@ class Batcher:
         self._waiting: list[_Waiting] = []  # by turn, then by age
         self._turn = 0.0  # which is computed now
         self._last: dict[str, float] = {}  # the turn of the request that came last, by model
+        self._lately: dict[str, float] = {}  # rows computed, by model
         self._news = threading.Condition()
         self._open = True
         self._workers = [threading.Thread(target=self._work, name=f"compute-{i}", daemon=True) for i in range(workers)]
@@ -165,9 +170,21 @@ class Batcher:
 
     def _pick(self, candidates: Sequence[_Waiting]) -> list[_Waiting]:
         """The first of them and those that are about as long, as many as a batch takes; they wait no longer."""
-        batch = [each for each in candidates if each.bucket == candidates[0].bucket][: self._most]
+        batch = self._first_of([each for each in candidates if each.bucket == candidates[0].bucket][: self._most])
         chosen = {id(each) for each in batch}
         self._waiting = [each for each in self._waiting if id(each) not in chosen]
+        self._lately = {model: FADING * rows for model, rows in self._lately.items() if rows > FORGOTTEN}
+        for each in batch:
+            self._lately[each.model] = self._lately.get(each.model, 0) + 1
+        return batch
+
+    def _first_of(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """Of a batch that is one model's by more than half a full one the rows of models that are asked seldom beside
+        it, if there are any: they don't wait for the others."""
+        for model, rows in Counter(each.model for each in batch).most_common(1):
+            if rows > self._most // 2:
+                few = SELDOM * self._lately.get(model, 0)
+                return [each for each in batch if self._lately.get(each.model, 0) < few] or batch
         return batch
 
     def _compute(self, batch: list[_Waiting], before_layer: Callable[[], object] | None = None) -> None:

@@ -73,6 +73,24 @@ def test_a_model_that_is_asked_a_lot_takes_turns_with_the_others(held: tuple[Bat
     assert "quiet" not in ended[MOST_ROWS:]
 
 
+def test_a_model_that_is_asked_seldom_does_not_wait_for_the_batch_of_one_that_is_asked_a_lot(
+    held: tuple[Batcher, threading.Event], heard: list[Batch]
+) -> None:
+    batcher, let_go = held
+    ended: list[str] = []
+    let_go.set()
+    batcher.classify(MANY, "a").result(60)
+    let_go.clear()
+    batcher.classify([SHORT], "a").result(60)
+    for _ in range(MOST_ROWS):
+        _told(batcher.classify([SHORT], "a", heard.append), "noisy", ended)
+    _told(batcher.embed([SHORT]), "quiet", ended)
+    let_go.set()
+    batcher.close()
+    assert ended == ["quiet"] + ["noisy"] * MOST_ROWS
+    assert {batch.rows for batch in heard} == {MOST_ROWS}
+
+
 @pytest.mark.parametrize(
     ("rows", "asked", "order"),
     [
