@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-BATCH = 16  # words that the base is asked about at once, always
+PIECES = 64  # that the base is asked about at once, always
 LAYERS = 2  # of the base that are asked; more cost more and were not needed
-LENGTHS = (4, 7, 12)  # in pieces: a word is padded to the next of them, a longer one is cut
+LENGTHS = (4, 7, 12)  # a word is padded to the next of them, a longer one is cut
 PIECE_SCALE = 10  # brings the pieces' embeddings to the size of what the layers make of them
 
 
@@ -39,9 +39,10 @@ class Meaning:
         # vector must not change with its company.
         for shorter, length in pairwise((2, *LENGTHS)):  # the first and the last piece are the base's own
             rows = [row for row, its in enumerate(pieces) if shorter < len(its) <= length]
-            for start in range(0, len(rows), BATCH):
-                some = rows[start : start + BATCH]
-                filled = [pieces[row] for row in [*some, *[some[0]] * (BATCH - len(some))]]
+            batch = PIECES // length
+            for start in range(0, len(rows), batch):
+                some = rows[start : start + batch]
+                filled = [pieces[row] for row in [*some, *[some[0]] * (batch - len(some))]]
                 vectors[some] = self._vectors(filled, length)[: len(some)]
         return vectors
 
