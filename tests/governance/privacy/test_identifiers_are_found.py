@@ -47,12 +47,18 @@ WRITTEN = {
     "ORGANIZATION": ["St. Mary's Hospital", "Lakeside Medical Center"],
     "PERSON": ["Dr. Wilson", "Patient: Ana O'Neil", "my name is ruth"],
     "USERNAME": ["/home/jdoe42", r"C:\Users\kobrien", "instagram: @jess_xoxo99", "RT @maria.lopez", "@Müller-Ruiz-3"],
-    "SECRET": ["two one two, five five five, oh one four two", "zero-seven-eight zero-five one-one-two-zero"],
+    "SECRET": [
+        "two one two, five five five, oh one four two",
+        "zero-seven-eight zero-five one-one-two-zero",
+        "CVV 771",
+        "PIN is 4821",
+    ],
+    "LOCATION": ['"lat": 51.50330', "GPS 40.7128, -74.0060", "coordinates -1.73621,124.23545"],
     "ACCOUNT": ["account number 10319995", "INS-743701954", "8085144806"],
 }
 CUES = re.compile(
     r"^(?:DOB|born on|date of birth:|SSN|aged|account number|MRN:|medical record number|Dr\.|Patient:|my name is)\s|"
-    r"^(?:/home/|C:\\Users\\|instagram:\s|RT\s)|"
+    r"^(?:/home/|C:\\Users\\|instagram:\s|RT\s|CVV\s|PIN\sis\s|\"lat\":\s|GPS\s|coordinates\s)|"
     r"(?:-year-old|\syears old|\syo)$"
 )
 
@@ -92,6 +98,7 @@ PLAIN = [
     "the log of /home/ubuntu/app is full",
     "@Override public void run() fails, see @pytest.fixture and @app.get(path)",
     "One two three, and one, two, three, four.",
+    "the map of [0.12345, 0.56789, 0.99999] to 0.12345 0.98765 at pin 3",
     "npm install @angular/core by @5pm, says @everyone",
 ]
 
