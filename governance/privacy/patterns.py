@@ -145,7 +145,7 @@ NUMBERS = (
         rf"\b(?:(?:{_SPOKEN})[\s,.{_DASH}]{{1,3}}){{6,30}}(?:{_SPOKEN})\b",
         cues="zero two three four five six seven eight nine",
     ),
-    rule(
+    rule(  # what proves that a card or an account is one's own
         "SECRET",
         0.85,
         rf"\b(?:cvv2?|cvc2?|pin|otp|pass\s?code|(?:security|verification)\scode){_IS}(?P<v>\d{{3,8}})\b",
@@ -157,7 +157,7 @@ NUMBERS = (
         r"\b(?:lat(?:itude)?|lon(?:g(?:itude)?)?|lng)\b[\"'\s:=]{1,4}(?P<v>[+-]?\d{1,3}\.\d{3,})",
         cues="lat lon lng",
     ),
-    rule(
+    rule(  # both together; three or more are a vector
         "LOCATION",
         0.85,
         r"(?<![\w.,+-])(?<!\d[,;]\s)[+-]?\d{1,2}\.\d{3,}(?:°?\s?[NS])?[,;]\s?[+-]?\d{1,3}\.\d{3,}(?:°?\s?[EW]\b)?",

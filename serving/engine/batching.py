@@ -30,7 +30,7 @@ BARE = ""  # whose turn embeddings take
 AT_ONCE = -math.inf  # a turn before all others
 BUCKET_TOKENS = 16  # lengths that are padded to one
 SELDOM = 1 / 8  # of another model's rows lately: a row computed apart costs as much time as two in a batch
-FADING = 0.9  # what the rows lately count when one more batch is computed
+FADING = 0.9  # what the rows so far count when one more batch is computed
 FORGOTTEN = 0.01  # what counts no more
 NOTHING = torch.empty(0)
 
@@ -180,12 +180,13 @@ class Batcher:
 
     def _first_of(self, batch: list[_Waiting]) -> list[_Waiting]:
         """Of a batch that is one model's by more than half a full one the rows of models that are asked seldom beside
-        it, if there are any: they don't wait for the others."""
-        for model, rows in Counter(each.model for each in batch).most_common(1):
-            if rows > self._most // 2:
-                few = SELDOM * self._lately.get(model, 0)
-                return [each for each in batch if self._lately.get(each.model, 0) < few] or batch
-        return batch
+        it, and those that wait for no turn, if there are any: they don't wait for the others."""
+        models = Counter(each.model for each in batch)
+        busiest = max(models, key=models.__getitem__, default=BARE)
+        if models[busiest] <= self._most // 2:
+            return batch
+        few = SELDOM * self._lately.get(busiest, 0)
+        return [each for each in batch if each.turn == AT_ONCE or self._lately.get(each.model, 0) < few] or batch
 
     def _compute(self, batch: list[_Waiting], before_layer: Callable[[], object] | None = None) -> None:
         rows, requests = [each.row for each in batch], {id(each.request): each.request for each in batch}.values()

@@ -12,7 +12,7 @@ import torch
 
 PIECES = 64  # that the base is asked about at once, always
 LAYERS = 2  # of the base that are asked; more cost more and were not needed
-LENGTHS = (4, 7, 12)  # a word is padded to the next of them, a longer one is cut
+LENGTHS = (4, 7, 12)  # in pieces: a word is padded to the next of them, a longer one is cut
 PIECE_SCALE = 10  # brings the pieces' embeddings to the size of what the layers make of them
 
 

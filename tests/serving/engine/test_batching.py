@@ -91,6 +91,22 @@ def test_a_model_that_is_asked_seldom_does_not_wait_for_the_batch_of_one_that_is
     assert {batch.rows for batch in heard} == {MOST_ROWS}
 
 
+def test_what_waits_for_no_turn_does_not_wait_for_who_is_asked_seldom(
+    held: tuple[Batcher, threading.Event], heard: list[Batch]
+) -> None:
+    batcher, let_go = held
+    let_go.set()
+    batcher.classify(MANY, "a").result(60)
+    let_go.clear()
+    batcher.classify([SHORT], "a").result(60)
+    batcher.embed([SHORT])
+    batcher.classify([SHORT] * MOST_ROWS, "a")
+    batcher.classify([SHORT], "a", heard.append, at_once=True)
+    let_go.set()
+    batcher.close()
+    assert [batch.rows for batch in heard] == [2]  # with the embedding, before the others
+
+
 @pytest.mark.parametrize(
     ("rows", "asked", "order"),
     [
