@@ -2,8 +2,8 @@
 
 Nothing waits to be joined: what queued while the workers computed is the next batch. Models take turns, and so do the
 rows of a large request with those behind it (start-time fair queueing, Goyal, Vin and Cheng 1996): one that is asked a
-lot does not stand before the others. Nor does its batch: between two layers the others' rows are computed, and before
-it those of models that are asked seldom beside it.
+lot does not stand before the others. Nor does its batch: before it, and between the parts of its layers, the rows of
+models that are asked seldom beside it are computed.
 """
 
 import bisect
@@ -29,9 +29,9 @@ MOST_ROWS = {"cpu": 8, "cuda": 64}  # a batch; on a CPU more are no faster, and 
 BARE = ""  # whose turn embeddings take
 AT_ONCE = -math.inf  # a turn before all others
 BUCKET_TOKENS = 16  # lengths that are padded to one
-SELDOM = 1 / 8  # of another model's rows lately: a row computed apart costs as much time as two in a batch
-FADING = 0.9  # what the rows so far count when one more batch is computed
-FORGOTTEN = 0.01  # what counts no more
+SELDOM = 1 / 8  # of the busy model's rows lately: a row computed apart costs as much time as two in a batch
+FADING = 0.99  # what the rows so far count when one more is computed
+FORGOTTEN = 0.1  # what counts no more
 NOTHING = torch.empty(0)
 
 
@@ -97,6 +97,7 @@ class Batcher:
         self._turn = 0.0  # which is computed now
         self._last: dict[str, float] = {}  # the turn of the request that came last, by model
         self._lately: dict[str, float] = {}  # rows computed, by model
+        self._few = 0.0  # who had less lately is asked seldom; nobody is, where no model is busy
         self._news = threading.Condition()
         self._open = True
         self._workers = [threading.Thread(target=self._work, name=f"compute-{i}", daemon=True) for i in range(workers)]
@@ -141,7 +142,7 @@ class Batcher:
 
     def _work(self) -> None:
         """A batch that is one model's by more than half a full one gives way to others' turns before its last row's,
-        every batch to what waits for no turn."""
+        every batch to what waits for no turn and to who is asked seldom."""
         torch.set_num_threads(1)  # a thread each for several batches beats several threads for one (measured)
         while batch := self._next():
             models = Counter(each.model for each in batch)
@@ -160,39 +161,46 @@ class Batcher:
             return self._pick(self._waiting)
 
     def _give_way(self, models: Container[str], turn: float) -> None:
-        """Compute first what came meanwhile for other models than these, of turns up to this one."""
-        if not self._waiting:  # whoever comes just now is seen before the next layer
+        """Compute first what came meanwhile for other models than these, of turns up to this one or asked seldom."""
+        if not self._waiting:  # whoever comes just now is seen before the next part
             return
         with self._news:
-            first = self._pick([each for each in self._waiting if each.turn <= turn and each.model not in models])
+            others = [each for each in self._waiting if each.model not in models]
+            due = [each for each in others if each.turn <= turn or self._seldom(each)]
+            first = self._pick(due) if due else []
         if first:
             self._compute(first)
 
     def _pick(self, candidates: Sequence[_Waiting]) -> list[_Waiting]:
-        """The first of them and those that are about as long, as many as a batch takes; they wait no longer."""
-        batch = self._first_of([each for each in candidates if each.bucket == candidates[0].bucket][: self._most])
+        """The first of them and those that are about as long, as many as a batch takes; they wait no longer.
+
+        Beside a busy model those that are asked seldom, and those that wait for no turn, don't wait for its rows.
+        """
+        batch = [each for each in candidates if each.bucket == candidates[0].bucket][: self._most]
+        if self._few:
+            batch = [each for each in batch if each.turn == AT_ONCE or self._seldom(each)] or batch
         chosen = {id(each) for each in batch}
         self._waiting = [each for each in self._waiting if id(each) not in chosen]
-        self._lately = {model: FADING * rows for model, rows in self._lately.items() if rows > FORGOTTEN}
-        for each in batch:
-            self._lately[each.model] = self._lately.get(each.model, 0) + 1
+        self._count(batch)
         return batch
 
-    def _first_of(self, batch: list[_Waiting]) -> list[_Waiting]:
-        """Of a batch that is one model's by more than half a full one the rows of models that are asked seldom beside
-        it, and those that wait for no turn, if there are any: they don't wait for the others."""
-        models = Counter(each.model for each in batch)
-        busiest = max(models, key=models.__getitem__, default=BARE)
-        if models[busiest] <= self._most // 2:
-            return batch
-        few = SELDOM * self._lately.get(busiest, 0)
-        return [each for each in batch if each.turn == AT_ONCE or self._lately.get(each.model, 0) < few] or batch
+    def _count(self, batch: Sequence[_Waiting]) -> None:
+        """Who is busy: a model that had more than half of the rows lately."""
+        fading = FADING ** len(batch)
+        self._lately = {model: fading * rows for model, rows in self._lately.items() if rows > FORGOTTEN}
+        for each in batch:
+            self._lately[each.model] = self._lately.get(each.model, 0) + 1
+        most = max(self._lately.values())
+        self._few = SELDOM * most if most > sum(self._lately.values()) / 2 else 0.0
 
-    def _compute(self, batch: list[_Waiting], before_layer: Callable[[], object] | None = None) -> None:
+    def _seldom(self, waiting: _Waiting) -> bool:
+        return self._lately.get(waiting.model, 0) < self._few
+
+    def _compute(self, batch: list[_Waiting], before_part: Callable[[], object] | None = None) -> None:
         rows, requests = [each.row for each in batch], {id(each.request): each.request for each in batch}.values()
         try:
             began = time.time_ns()
-            vectors = self._engine.vectors(rows, before_layer)
+            vectors = self._engine.vectors(rows, before_part)
             done = Batch(len(rows), len({id(row.model) for row in rows}), began, time.time_ns())
             for request in requests:
                 if request.on_batch:

@@ -41,8 +41,8 @@ class Encoder:
             pack(linear)
         self._truncating = lru_cache(maxsize=64)(self._truncating_at)
         self._here = threading.local()
-        for layer in _layers(self._model):
-            layer.register_forward_pre_hook(self._before_layer)
+        for part in _parts(self._model):
+            part.register_forward_pre_hook(self._before_part)
 
     @property
     def device(self) -> str:
@@ -58,11 +58,12 @@ class Encoder:
         self,
         tokens: Sequence[list[int]],
         slots: Sequence[Slot | None],
-        before_layer: Callable[[], object] | None = None,
+        before_part: Callable[[], object] | None = None,
     ) -> Tensor:
         """Mean of the last states over each row's own tokens: float32 [rows, hidden].
 
-        before_layer: called before each of the base's layers; it may ask for other rows meanwhile.
+        before_part: called before each part of the base's layers, attention, feed-forward; it may ask for other rows
+        meanwhile.
         """
         device = self._model.device
         lengths = torch.tensor([len(ids) for ids in tokens], device=device)
@@ -71,14 +72,14 @@ class Encoder:
         ).to(device)
         mask = torch.arange(ids.shape[1], device=device) < lengths[:, None]
         with self.slots.applied(slots):
-            self._here.before_layer = before_layer
+            self._here.before_part = before_part
             states = self._model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return (states.float() * mask[..., None]).sum(1) / lengths[:, None]
 
-    def _before_layer(self, _layer: nn.Module, _inputs: Any) -> None:
-        if before_layer := self._here.before_layer:
-            before_layer()
-            self._here.before_layer = before_layer  # other rows have theirs
+    def _before_part(self, _part: nn.Module, _inputs: Any) -> None:
+        if before_part := self._here.before_part:
+            before_part()
+            self._here.before_part = before_part  # other rows have theirs
 
     def _truncating_at(self, length: int) -> Any:
         from tokenizers import Tokenizer
@@ -89,10 +90,11 @@ class Encoder:
         return tokenizer
 
 
-def _layers(model: Any) -> Sequence[nn.Module]:
-    """Those that a pass goes through one after the other; none where the base has no such list."""
+def _parts(model: Any) -> list[nn.Module]:
+    """Those that a pass goes through one after the other, layer by layer; none where the base has no list of layers."""
     lists = [each for each in model.modules() if isinstance(each, nn.ModuleList)]
-    return next((list(each) for each in lists if len(each) == model.config.num_hidden_layers), [])
+    layers = next((each for each in lists if len(each) == model.config.num_hidden_layers), ())
+    return [part for layer in layers for part in layer.children()]
 
 
 def _load(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -171,15 +171,15 @@ class Engine:
         """Tokenize each text for the base without an adapter."""
         return [Row(ids, None) for ids in self._encoder.tokenize(texts, EMBEDDED_TOKENS)]
 
-    def vectors(self, rows: Sequence[Row], before_layer: Callable[[], object] | None = None) -> Tensor:
+    def vectors(self, rows: Sequence[Row], before_part: Callable[[], object] | None = None) -> Tensor:
         """The pooled vectors of rows whose models are pinned: float32 [rows, hidden] on the CPU.
 
-        before_layer: see Encoder.pooled.
+        before_part: see Encoder.pooled.
         """
         pooled = torch.empty(len(rows), self.hidden)
         for batch in batches([len(row.tokens) for row in rows], BATCH_TOKENS[self._encoder.device]):
             slots = [model.slot if (model := rows[i].model) else None for i in batch]
-            pooled[batch] = self._encoder.pooled([rows[i].tokens for i in batch], slots, before_layer).cpu()
+            pooled[batch] = self._encoder.pooled([rows[i].tokens for i in batch], slots, before_part).cpu()
         return pooled
 
     def answers(self, rows: Sequence[Row], vectors: Iterable[Tensor]) -> list[Answer]:

@@ -108,39 +108,47 @@ def test_what_waits_for_no_turn_does_not_wait_for_who_is_asked_seldom(
 
 
 @pytest.mark.parametrize(
-    ("rows", "asked", "order"),
+    ("before", "rows", "asked", "order"),
     [
-        pytest.param(MOST_ROWS, 1, ["other"] + ["noisy"] * MOST_ROWS, id="a batch of one model gives way"),
-        pytest.param(MOST_ROWS // 2, 1, ["noisy"] * (MOST_ROWS // 2) + ["other"], id="what is soon done is done first"),
+        pytest.param(1, MOST_ROWS, 1, ["other"] + ["noisy"] * MOST_ROWS, id="a batch of one model gives way"),
         pytest.param(
-            MOST_ROWS, 32, ["noisy"] * MOST_ROWS + ["other"], id="who asks as much has no more than its turns"
+            1, MOST_ROWS // 2, 1, ["noisy"] * (MOST_ROWS // 2) + ["other"], id="what is soon done is done first"
         ),
+        pytest.param(
+            1, MOST_ROWS, 32, ["noisy"] * MOST_ROWS + ["other"], id="who asks as much has no more than its turns"
+        ),
+        pytest.param(8 * MOST_ROWS, 1, 1, ["other", "noisy"], id="a busy model gives way to who is asked seldom"),
     ],
 )
-def test_who_comes_between_two_layers_has_its_turn_within_a_busy_models_batch(
+def test_who_comes_between_two_parts_has_its_turn_within_a_busy_models_batch(
     mounted: Engine,
     held: tuple[Batcher, threading.Event],
     monkeypatch: pytest.MonkeyPatch,
+    before: int,
     rows: int,
     asked: int,
     order: list[str],
 ) -> None:
     batcher, let_go = held
+    let_go.set()
+    batcher.classify([SHORT] * before, "a").result(60)
+    let_go.clear()
+    batcher.classify([SHORT], "a").result(60)
     (alone,), bare = mounted.classify([SHORT], ["a"]), mounted.embed([SHORT])
     ended: list[str] = []
     other: list[Future[Any]] = []
-    layers = iter(range(100))
+    parts = iter(range(100))
     vectors = mounted.vectors
 
-    def visited(batch: Any, before_layer: Callable[[], object] | None = None) -> Any:
+    def visited(batch: Any, before_part: Callable[[], object] | None = None) -> Any:
         def visit() -> None:
-            if next(layers) == 1:
+            if next(parts) == 1:
                 with ThreadPoolExecutor(1) as somebody:
                     other.append(_told(somebody.submit(batcher.embed, [SHORT] * asked).result(), "other", ended))
-            if before_layer:
-                before_layer()
+            if before_part:
+                before_part()
 
-        return vectors(batch, visit if before_layer else None)
+        return vectors(batch, visit if before_part else None)
 
     monkeypatch.setattr(mounted, "vectors", visited)
     noisy = [_told(batcher.classify([SHORT], "a"), "noisy", ended) for _ in range(rows)]
