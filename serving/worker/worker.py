@@ -33,6 +33,7 @@ from serving.worker.settings import WorkerSettings
 
 LIFE_SECONDS = 3.0  # a worker that has not said so for this long does not live
 LOOK_SECONDS = 1.0
+COMMIT_SECONDS = 0.1  # what was answered and is not committed is answered from memory
 DRAIN_SECONDS = 10.0
 REVOKED_SECONDS = 3.0
 BUSY_SECONDS = 0.05
@@ -179,15 +180,20 @@ class Worker(ConsumerRebalanceListener):
                 await self._changed.wait()
 
     def _next(self) -> Iterator[Taken]:
-        """What there is room for; without room, a request of each tenant that has none in work: it would wait for the
-        others' otherwise."""
+        """What there is room for; without room, what tenants asked that have less in work than others: it would wait
+        for theirs."""
         with suppress(IndexError):
             while self._room > -self._settings.in_flight:
-                taken = self._queue.take() if self._room > 0 else self._queue.take_beside(self._asked)
+                taken = self._queue.take() if self._room > 0 else self._queue.take_beside(self._busy())
                 if taken.generation == self._generation:
                     self._room -= len(taken.request.texts)
                     self._asked[taken.request.tenant] += 1
                     yield taken
+
+    def _busy(self) -> set[str]:
+        """Tenants that have at least an equal part of what is in work."""
+        all_of_them = self._asked.total()
+        return {tenant for tenant, asked in self._asked.items() if asked * len(self._asked) >= all_of_them}
 
     async def _begin(self, batch: Sequence[Taken]) -> None:
         """Look at what is known of a batch, then ask the region for the rest, one model's requests together."""
@@ -318,7 +324,7 @@ class Worker(ConsumerRebalanceListener):
                 await self._commit_now()
             except KafkaError as error:  # the partition went to another worker
                 log.warning("commit failed", worker=self.name, error=str(error))
-                await asyncio.sleep(0.1)
+            await asyncio.sleep(COMMIT_SECONDS)
 
     async def _commit_now(self) -> None:
         if offsets := self._offsets.to_commit():

@@ -293,19 +293,22 @@ def test_a_noisy_tenant_is_not_served_before_a_quiet_one(bench: Bench) -> None:
     bench.run(scenario)
 
 
-def test_a_tenant_with_nothing_in_work_does_not_wait_for_room(bench: Bench) -> None:
+def test_a_tenant_with_less_in_work_does_not_wait_for_room(bench: Bench) -> None:
     async def scenario(desk: Desk, model: Model) -> None:
-        model.seconds = 3.0
+        model.seconds, room = 3.0, bench.worker._settings.in_flight
         noisy = [desk.request(f"din {number}") for number in range(40)]
-        quiet = desk.request("calm", tenant=f"{desk.name}-quiet")
+        slow, quiet = (desk.request(text, tenant=f"{desk.name}-quiet") for text in ("slow", "calm"))
         await desk.send(*noisy)
-        while sum(model.groups) < bench.worker._settings.in_flight:
+        while sum(model.groups) < room:
+            await asyncio.sleep(0.02)
+        await desk.send(slow)
+        while sum(model.groups) < room + 1:
             await asyncio.sleep(0.02)
         model.seconds = 0.0
         await desk.send(quiet)
         assert quiet.id in await desk.answers(1)
         assert len(desk.replies) == 1, "it was answered after what had all the room"
-        await desk.answers(41)
+        await desk.answers(42)
 
     bench.run(scenario)
 
