@@ -39,9 +39,8 @@ class Admission:
         self.limit = float(settings.in_flight)
         self._pace: dict[Tier, float] = {"enterprise": 0.0, "free": 0.0}  # answers a second, while requests are held
 
-    @contextmanager
-    def held(self, tenant: str, tier: Tier, question: str) -> Iterator[None]:
-        """While a request is held; `question` names what it asks, and is the same when it is asked again.
+    def let_in(self, tenant: str, tier: Tier, question: str) -> None:
+        """Before a request is held; `question` names what it asks, and is the same when it is asked again.
 
         Raises Problem 429 with the seconds after which the question is let in.
         """
@@ -51,6 +50,10 @@ class Admission:
             self._reached = True
             seconds = places.keep(question, self._room_after(allowed), self._pace_left(tier))
             raise Problem(429, f"the gateway holds as many {tier} requests as it can answer in time", seconds)
+
+    @contextmanager
+    def held(self, tenant: str, tier: Tier) -> Iterator[None]:
+        """While what was let in is at the workers."""
         self._reached |= self.in_flight.total() + 1 >= self.limit
         self.in_flight[tier] += 1
         self._by_tenant[tier][tenant] += 1

@@ -1,8 +1,7 @@
 """The gateway as an ASGI application."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -11,6 +10,7 @@ from serving import operations
 from serving.gateway import auto, infer, kserve, page, problems, session
 from serving.gateway.admission import Admission
 from serving.gateway.auth import Authority
+from serving.gateway.door import Door
 from serving.gateway.exchange import Gateway, collect
 from serving.gateway.fingerprints import Fingerprints
 from serving.gateway.live import Live
@@ -20,11 +20,6 @@ from serving.gateway.settings import GatewaySettings
 from serving.kafka import KafkaSettings
 from serving.redis import Redis, RedisSettings
 from serving.router import PolicyFile
-
-BODY_BYTES = 2 << 20
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 def create_app() -> FastAPI:
@@ -56,7 +51,7 @@ def create_app() -> FastAPI:
     app.include_router(session.router)
     app.include_router(page.router)
     app.include_router(operations.routes(lambda: _dependencies(app), needed=("kafka",)))
-    app.add_middleware(Bounded)
+    app.add_middleware(Door)
     return app
 
 
@@ -79,33 +74,3 @@ async def _dependencies(app: FastAPI) -> Mapping[str, str]:
         "triton": triton,
         "policies": (policies.fault or "ok") if policies else "none; `auto` is not answered",
     }
-
-
-class Bounded:
-    """Ends a request whose body is too large before all of it is read."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Any) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        length = 0
-
-        async def bounded() -> dict[str, Any]:
-            nonlocal length
-            message = await receive()
-            length += len(message.get("body", b""))
-            return message if length <= BODY_BYTES else {"type": "http.disconnect"}
-
-        async def answered(message: dict[str, Any]) -> None:
-            if length <= BODY_BYTES:
-                await send(message)
-            elif message["type"] == "http.response.start":  # whatever the application made of half a body
-                too_large = problems.Problem(
-                    413, f"the request has more than {BODY_BYTES} bytes; send its texts in parts"
-                )
-                await problems.answer(too_large)(scope, receive, send)
-
-        await self._app(scope, bounded, answered)

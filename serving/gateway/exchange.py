@@ -1,4 +1,4 @@
-"""One request's way through the gateway: scope, rate, room, then the workers; each way it can end as a status."""
+"""One question's way through the gateway: scope, rate, then the workers; each way it can end as a status."""
 
 import hashlib
 import secrets
@@ -87,7 +87,7 @@ async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Repl
         require_own(caller, question.model)
         await _keep_rate(gateway, caller)
         with (
-            gateway.admission.held(caller.tenant, caller.tier, _sha256(caller.tenant, question.fingerprint)),
+            gateway.admission.held(caller.tenant, caller.tier),
             span("gateway", trace, SpanKind.SERVER, model=question.model) as here,
         ):
             reply = await gateway.replies.ask(_request(gateway, caller, question, here))
@@ -101,18 +101,23 @@ async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Repl
         status = problem.status
         raise
     finally:
-        took = time.monotonic() - began
-        ENDED.labels(caller.tenant, caller.tier, status).inc()
-        TOOK.labels(caller.tier).observe(took)
-        log.info(
-            "request",
-            tenant=caller.tenant,
-            model=question.model,
-            digest=digest,
-            status=status,
-            milliseconds=round(took * 1000, 1),
-            trace_id=trace.split("-")[1],
-        )
+        ended(caller, question.model, status, began, trace, digest)
+
+
+def ended(caller: Caller, asked: str, status: int, began: float, trace: str, digest: str = "") -> None:
+    """Count what was asked, a model or a path, and write its line in the log."""
+    took = time.monotonic() - began
+    ENDED.labels(caller.tenant, caller.tier, status).inc()
+    TOOK.labels(caller.tier).observe(took)
+    log.info(
+        "request",
+        tenant=caller.tenant,
+        model=asked,
+        digest=digest,
+        status=status,
+        milliseconds=round(took * 1000, 1),
+        trace_id=trace.split("-")[1],
+    )
 
 
 def collect(gateway: Gateway) -> None:

@@ -37,7 +37,8 @@ class Service:
         held, self._asked = ExitStack(), self._asked + 1
         question = question or str(self._asked)
         try:
-            held.enter_context(self.admission.held(tenant, tier, question))  # type: ignore[arg-type]
+            self.admission.let_in(tenant, tier, question)  # type: ignore[arg-type]
+            held.enter_context(self.admission.held(tenant, tier))  # type: ignore[arg-type]
         except Problem as problem:
             assert problem.status == 429
             self.shed[tier] += 1
@@ -185,7 +186,7 @@ def test_what_ends_in_an_error_is_no_longer_held() -> None:
         gate = Admission(GatewaySettings())
 
         async def held() -> None:
-            with gate.held("acme", "free", "?"):
+            with gate.held("acme", "free"):
                 await asyncio.sleep(10)
 
         tasks = [asyncio.create_task(held()) for _ in range(5)]
