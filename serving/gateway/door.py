@@ -41,10 +41,10 @@ class Door:
         except Problem as problem:
             await answer(problem)(scope, receive, send)
             return
-        given = iter([{"type": "http.request", "body": body}])
+        given = [{"type": "http.request", "body": body}]
 
         async def again() -> dict[str, Any]:
-            return next(given, None) or await receive()
+            return given.pop() if given else await receive()
 
         await self._app(scope, again, send)
 

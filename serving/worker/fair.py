@@ -1,8 +1,7 @@
 """Who is next: tenants in turn, however much one of them has sent; enterprise tenants more often than free ones."""
 
 import asyncio
-from collections import deque
-from collections.abc import Container
+from collections import Counter, deque
 from typing import Generic, TypeVar
 
 from serving.messages import Tier
@@ -46,10 +45,11 @@ class FairQueue(Generic[Item]):
             self._turn = 0
         return item
 
-    def take_beside(self, tenants: Container[str]) -> Item:
-        """The next item of anybody else, out of turn. Raises IndexError when none waits."""
-        others = [tenant for tenant, _ in self._order if tenant not in tenants]
-        return self._pop(others[0])
+    def take_beside(self, in_work: Counter[str]) -> Item:
+        """The next item, out of turn, of a tenant with less than an equal part of what is in work. Raises IndexError
+        when there is none."""
+        less = [each for each, _ in self._order if in_work[each] * len({*in_work, each}) < in_work.total()]
+        return self._pop(less[0])
 
     def _pop(self, tenant: str) -> Item:
         item = self._lines[tenant].popleft()

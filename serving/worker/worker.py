@@ -184,16 +184,11 @@ class Worker(ConsumerRebalanceListener):
         for theirs."""
         with suppress(IndexError):
             while self._room > -self._settings.in_flight:
-                taken = self._queue.take() if self._room > 0 else self._queue.take_beside(self._busy())
+                taken = self._queue.take() if self._room > 0 else self._queue.take_beside(self._asked)
                 if taken.generation == self._generation:
                     self._room -= len(taken.request.texts)
                     self._asked[taken.request.tenant] += 1
                     yield taken
-
-    def _busy(self) -> set[str]:
-        """Tenants that have at least an equal part of what is in work."""
-        all_of_them = self._asked.total()
-        return {tenant for tenant, asked in self._asked.items() if asked * len(self._asked) >= all_of_them}
 
     async def _begin(self, batch: Sequence[Taken]) -> None:
         """Look at what is known of a batch, then ask the region for the rest, one model's requests together."""

@@ -1,6 +1,7 @@
 """Whose request is next."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -40,12 +41,13 @@ def test_one_tenants_requests_keep_their_order() -> None:
         queue.take()
 
 
-def test_who_is_not_among_the_busy_is_taken_out_of_turn_and_the_turns_go_on() -> None:
-    queue = filled(("noisy", "enterprise", 8), ("other", "free", 2), ("quiet", "free", 1))
+def test_who_has_less_in_work_is_taken_out_of_turn_and_the_turns_go_on() -> None:
+    queue = filled(("noisy", "enterprise", 8), ("other", "free", 2), ("quiet", "free", 2))
     assert queue.take() == "noisy"
-    assert queue.take_beside({"noisy", "other"}) == "quiet"
+    assert queue.take_beside(Counter(noisy=4, other=4)) == "quiet"
+    assert queue.take_beside(Counter(noisy=4, other=4, quiet=1)) == "quiet"
     with pytest.raises(IndexError):
-        queue.take_beside({"noisy", "other"})
+        queue.take_beside(Counter(noisy=4, other=4, quiet=4))
     assert [queue.take() for _ in range(5)] == ["noisy"] * 3 + ["other", "noisy"]
 
 
