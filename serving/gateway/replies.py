@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from serving.gateway.problems import Problem
-from serving.kafka import KafkaSettings, Topics, consumer, ended, leave, producer, started
+from serving.kafka import KafkaSettings, Topics, Unbroken, consumer, ended, leave, producer, started
 from serving.messages import REPLIES, REQUESTS, Malformed, Reply, Request, decode_reply, header
 from serving.redis import Redis
 
@@ -82,13 +82,14 @@ class Replies:
             self._waiting.pop(request.id, None)
 
     async def _read(self) -> None:
+        unbroken = Unbroken(self._consumer)
         while True:
             try:
                 fetched = await self._consumer.getmany(timeout_ms=1000)
             except KafkaError:
                 await asyncio.sleep(0.2)
                 continue
-            for message in (message for messages in fetched.values() for message in messages):
+            for message in unbroken.read(fetched):
                 waiting = self._waiting.get(header(message.headers, "id"))
                 if waiting is None or waiting.done():
                     self.late += 1

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
 
-from serving.kafka import LEAVE_SECONDS, KafkaSettings, Topics, consumer, ended, leave, producer, started
+from serving.kafka import LEAVE_SECONDS, KafkaSettings, Topics, Unbroken, consumer, ended, leave, producer, started
 from serving.messages import DEAD_LETTERS, REQUESTS, Malformed, Reply, Request, decode_request
 from serving.redis import Redis
 from serving.tracing import past, span
@@ -76,6 +76,7 @@ class Worker(ConsumerRebalanceListener):
         self._changed, self._moved = asyncio.Event(), asyncio.Event()
         self._producer = producer(kafka)
         self._consumer: AIOKafkaConsumer = consumer(kafka, settings.group)
+        self._unbroken = Unbroken(self._consumer)
         self._topics = Topics(kafka)
         self._loops: list[asyncio.Task[None]] = []
         self._working: set[asyncio.Task[None]] = set()
@@ -119,6 +120,7 @@ class Worker(ConsumerRebalanceListener):
         await self._drain(REVOKED_SECONDS)
         for partition in revoked:
             self._offsets.forget(partition)
+            self._unbroken.forget(partition)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         log.info("partitions", worker=self.name, assigned=len(assigned))
@@ -145,9 +147,8 @@ class Worker(ConsumerRebalanceListener):
                 log.warning("fetch failed", worker=self.name, error=str(error))
                 await asyncio.sleep(0.2)
                 continue
-            for messages in fetched.values():
-                for message in messages:
-                    self._take(message)
+            for message in self._unbroken.read(fetched):
+                self._take(message)
             self._hold_back()
             WAITING.set(len(self._queue))
 
