@@ -51,15 +51,16 @@ class Door:
 
 async def _read(receive: Receive) -> bytes | None:
     """The body, None where the client went away. Raises Problem 413 before all of one that is too large is read."""
-    body, more = b"", True
+    body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body, more = body + message.get("body", b""), message.get("more_body", False)
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
         if len(body) > BODY_BYTES:
             raise Problem(413, f"the request has more than {BODY_BYTES} bytes; send its texts in parts")
-    return body
+    return bytes(body)
 
 
 def _let_in(scope: Scope, body: bytes) -> None:
