@@ -26,7 +26,7 @@ MESSAGE_BYTES = 4 << 20
 # As a burst brings: aiokafka wakes all who wait for room in a batch, to let in as many as one batch holds.
 BATCH_BYTES = 1 << 20
 LOOK_SECONDS = 1.0
-LOOKS = 100  # at a gap; it closes within a few
+GAP_LOOKS = 100  # it closes within a few
 LEAVE_SECONDS = 3.0  # for what needs the broker, which may be away
 
 
@@ -185,7 +185,7 @@ class Unbroken:
     """The messages of a consumer, none left out.
 
     Of two batches that are written at once the local broker now and then shows the later one first; who has read that
-    one goes on behind it. So a gap is looked at again, some LOOKS times: what was deleted leaves one too.
+    one goes on behind it. So a gap is looked at again, some GAP_LOOKS times: what was deleted leaves one too.
     """
 
     def __init__(self, follower: AIOKafkaConsumer) -> None:
@@ -208,7 +208,7 @@ class Unbroken:
         self._next.pop(partition, None)
 
     def _is_gap(self, partition: aiokafka.TopicPartition, offset: int) -> bool:
-        if offset <= self._next.get(partition, offset) or self._looks[partition] >= LOOKS:
+        if offset <= self._next.get(partition, offset) or self._looks[partition] >= GAP_LOOKS:
             del self._looks[partition]
             return False
         self._looks[partition] += 1

@@ -3,7 +3,6 @@
 Where more is asked than can be answered most requests end here, so they take no routing and no validation.
 """
 
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from serving.gateway.auth import presented
-from serving.gateway.exchange import Gateway, ended
+from serving.gateway.exchange import Gateway, count_and_log, sha256
 from serving.gateway.problems import Problem, answer
 from serving.tracing import traced
 
@@ -71,9 +70,10 @@ def _let_in(scope: Scope, body: bytes) -> None:
         caller = gateway.authority.caller(presented(request.headers, request.cookies))
     except Problem:
         return
-    began, same = time.monotonic(), hashlib.sha256(b"\0".join((caller.tenant.encode(), scope["raw_path"], body)))
+    began = time.monotonic()
     try:
-        gateway.admission.let_in(caller.tenant, caller.tier, same.hexdigest())
+        gateway.admission.let_in(caller.tenant, caller.tier, sha256(caller.tenant, scope["path"], body))
     except Problem as problem:
-        ended(caller, scope["path"], problem.status, began, traced(request.headers.get("traceparent", "")))
+        trace = traced(request.headers.get("traceparent", ""))
+        count_and_log(caller, scope["path"], problem.status, began, trace)
         raise

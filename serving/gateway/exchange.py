@@ -75,7 +75,7 @@ class Question:
     @cached_property
     def fingerprint(self) -> str:
         """The same for the same question."""
-        return _sha256(self.model, self.digest, *self.texts)[:32]
+        return sha256(self.model, self.digest, *self.texts)[:32]
 
 
 async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Reply:
@@ -101,10 +101,10 @@ async def exchange(gateway: Gateway, caller: Caller, question: Question) -> Repl
         status = problem.status
         raise
     finally:
-        ended(caller, question.model, status, began, trace, digest)
+        count_and_log(caller, question.model, status, began, trace, digest)
 
 
-def ended(caller: Caller, asked: str, status: int, began: float, trace: str, digest: str = "") -> None:
+def count_and_log(caller: Caller, asked: str, status: int, began: float, trace: str, digest: str = "") -> None:
     """Count what was asked, a model or a path, and write its line in the log."""
     took = time.monotonic() - began
     ENDED.labels(caller.tenant, caller.tier, status).inc()
@@ -154,16 +154,16 @@ def _request(gateway: Gateway, caller: Caller, question: Question, trace: str) -
         sent=now,
         reply_topic=REPLIES,
         reply_partition=gateway.replies.partition,
-        idempotency=_sha256(question.model, key) if key else identity,
+        idempotency=sha256(question.model, key) if key else identity,
         fingerprint=question.fingerprint,
         traceparent=trace,
     )
 
 
-def _sha256(*parts: str) -> str:
+def sha256(*parts: str | bytes) -> str:
     """Of the parts, each with its length, so that no two lists are one text."""
     digest = hashlib.sha256()
     for part in parts:
-        body = part.encode(errors="surrogatepass")
+        body = part if isinstance(part, bytes) else part.encode(errors="surrogatepass")
         digest.update(len(body).to_bytes(8, "big") + body)
     return digest.hexdigest()

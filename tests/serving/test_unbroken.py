@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from serving.kafka import LOOKS, Unbroken
+from serving.kafka import GAP_LOOKS, Unbroken
 
 PARTITION, OTHER = TopicPartition("requests", 0), TopicPartition("requests", 1)
 Message = namedtuple("Message", ["offset"])
@@ -47,8 +47,8 @@ def test_what_never_comes_is_not_waited_for() -> None:
     log = Log(end=4)
     unbroken = Unbroken(log)  # type: ignore[arg-type]
     log.hidden = {1}
-    reads = [_read(unbroken, log.fetched()) for _ in range(LOOKS + 1)]
-    assert reads == [[0], *[[]] * (LOOKS - 1), [2, 3]]
+    reads = [_read(unbroken, log.fetched()) for _ in range(GAP_LOOKS + 1)]
+    assert reads == [[0], *[[]] * (GAP_LOOKS - 1), [2, 3]]
     log.end, log.hidden = 6, {4}
     assert _read(unbroken, log.fetched()) == [], "the next gap is looked at anew"
 

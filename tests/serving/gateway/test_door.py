@@ -88,5 +88,6 @@ def test_a_request_that_is_sent_again_is_known_and_the_application_gets_it_whole
 
 
 def _metric(gateway: Server, name: str) -> float:
-    said = httpx.get(f"{gateway.url}/readyz") and httpx.get(f"{gateway.url}/metrics").text
-    return next((float(line.rpartition(" ")[2]) for line in said.splitlines() if line.startswith(name)), 0.0)
+    assert gateway.ready()  # by which the gauges are brought up to date
+    lines = httpx.get(f"{gateway.url}/metrics").text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
