@@ -5,6 +5,8 @@ Locally a small broker in memory, in production a managed one: only settings dif
 
 import asyncio
 import ssl
+import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +28,7 @@ MESSAGE_BYTES = 4 << 20
 # As a burst brings: aiokafka wakes all who wait for room in a batch, to let in as many as one batch holds.
 BATCH_BYTES = 1 << 20
 LOOK_SECONDS = 1.0
+TURN_SECONDS = 10
 GAP_LOOKS = 100  # it closes within a few
 LEAVE_SECONDS = 3.0  # for what needs the broker, which may be away
 
@@ -67,12 +70,21 @@ def producer(settings: KafkaSettings) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=settings.idempotence,
         compression_type=compression,
+        partitioner=in_turn,
         linger_ms=0,
         max_batch_size=BATCH_BYTES,
         max_request_size=MESSAGE_BYTES,
         request_timeout_ms=60_000,  # each request has a deadline of its own, and what waits here is not lost
         retry_backoff_ms=50,
     )
+
+
+def in_turn(key: bytes, partitions: Sequence[int], _: Sequence[int]) -> int:
+    """One key's partition now, among all gateways; after TURN_SECONDS it is the next.
+
+    The local broker looks at every batch of a partition for whoever reads it, so none may grow alone.
+    """
+    return partitions[(zlib.crc32(key) + int(time.time() / TURN_SECONDS)) % len(partitions)]
 
 
 def consumer(settings: KafkaSettings, group: str | None = None, wait_ms: int = FETCH_WAIT_MS) -> AIOKafkaConsumer:

@@ -54,7 +54,7 @@ class Request:
 
     @property
     def key(self) -> bytes:
-        """Requests of one model lie in one partition, where they batch well."""
+        """Requests of one model lie in one partition at a time, where they batch well."""
         return (self.model or self.tenant).encode()
 
     def encode(self) -> tuple[bytes, Headers]:

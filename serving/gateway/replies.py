@@ -1,13 +1,15 @@
 """Sends requests to the workers and hands each reply to the one who waits for it.
 
-Replies come back in one partition that this gateway leases and reads from the end on, without a consumer group. A reply
-that nobody waits for any more is counted and dropped.
+Replies come back in a partition that this gateway leases and reads from the end on, without a consumer group. When many
+came it leases another: the local broker looks at every batch of a partition for whoever reads it. A reply that nobody
+waits for any more is counted and dropped.
 """
 
 import asyncio
 import random
 import secrets
 import time
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -18,21 +20,24 @@ from serving.messages import REPLIES, REQUESTS, Malformed, Reply, Request, decod
 from serving.redis import Redis
 
 LEASE_SECONDS = 15.0
+REPLIES_EACH = 1000  # in one partition
 REPLY_WAIT_MS = 4  # it fetches only while somebody waits, so it may look often
 UNDELIVERED = "the request could not be handed to the workers; try again"
 
 
 class Replies:
-    """One gateway's side of the queue. late: replies that nobody waited for."""
+    """One gateway's side of the queue. partition: where replies are to come; late: those that nobody waited for."""
 
     def __init__(self, kafka: KafkaSettings, redis: Redis) -> None:
         self._kafka, self._redis = kafka, redis
         self.name = secrets.token_hex(8)
         self.partition = -1
         self.late = 0
-        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._read_here = 0
+        self._waiting: dict[str, tuple[int, asyncio.Future[Reply]]] = {}
         self._producer = producer(kafka)
         self._consumer: AIOKafkaConsumer = consumer(kafka, wait_ms=REPLY_WAIT_MS)
+        self._unbroken = Unbroken(self._consumer)
         self._topics = Topics(kafka)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -46,10 +51,7 @@ class Replies:
         await started(self._producer)
         await started(self._consumer)
         await self._topics.create()
-        partition = TopicPartition(REPLIES, await self._lease())
-        self._consumer.assign([partition])
-        self._consumer.seek(partition, (await self._consumer.end_offsets([partition]))[partition])
-        self.partition = partition.partition
+        await self._move(random.randrange(self._kafka.reply_partitions))
         self._tasks = [
             asyncio.create_task(self._read()),
             asyncio.create_task(self._renew()),
@@ -58,7 +60,8 @@ class Replies:
 
     async def stop(self) -> None:
         await ended(self._tasks)
-        await self._redis.release(f"reply:{self.partition}", self.name)
+        for read in self._consumer.assignment():
+            await self._redis.release(f"reply:{read.partition}", self.name)
         for client in (self._producer, self._consumer):
             await leave(client)
         await self._topics.close()
@@ -66,7 +69,7 @@ class Replies:
     async def ask(self, request: Request) -> Reply:
         """Send the request, wait for its reply until its deadline. Raises Problem 503 undelivered, 504 in vain."""
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[request.id] = reply
+        self._waiting[request.id] = request.reply_partition, reply
         self._consumer.resume(*self._consumer.paused())
         try:
             async with asyncio.timeout(request.deadline - time.time()):
@@ -82,43 +85,66 @@ class Replies:
             self._waiting.pop(request.id, None)
 
     async def _read(self) -> None:
-        unbroken = Unbroken(self._consumer)
         while True:
             try:
+                if self._read_here >= REPLIES_EACH:
+                    await self._move(self.partition + 1)
                 fetched = await self._consumer.getmany(timeout_ms=1000)
             except KafkaError:
                 await asyncio.sleep(0.2)
                 continue
-            for message in unbroken.read(fetched):
-                waiting = self._waiting.get(header(message.headers, "id"))
-                if waiting is None or waiting.done():
-                    self.late += 1
-                    continue
-                try:
-                    waiting.set_result(decode_reply(message.value, message.headers))
-                except Malformed as broken:
-                    waiting.set_exception(Problem(500, f"a worker's reply cannot be read: {broken}", 1))
-            if all(reply.done() for reply in self._waiting.values()):
+            for message in self._unbroken.read(fetched):
+                self._read_here += 1
+                self._hand_over(message)
+            if all(reply.done() for _, reply in self._waiting.values()):
                 self._consumer.pause(*self._consumer.assignment())
+
+    def _hand_over(self, message: Any) -> None:
+        _, waiting = self._waiting.get(header(message.headers, "id"), (0, None))
+        if waiting is None or waiting.done():
+            self.late += 1
+            return
+        try:
+            waiting.set_result(decode_reply(message.value, message.headers))
+        except Malformed as broken:
+            waiting.set_exception(Problem(500, f"a worker's reply cannot be read: {broken}", 1))
+
+    async def _move(self, first: int) -> None:
+        """Have replies come in another partition, at best `first`. Earlier ones are read while somebody waits there.
+
+        Raises KafkaError.
+        """
+        new = TopicPartition(REPLIES, await self._lease(first))
+        self._unbroken.forget(new)
+        position = {new: (await self._consumer.end_offsets([new]))[new]}
+        awaited = {partition for partition, _ in self._waiting.values()} | {self.partition}
+        for earlier in self._consumer.assignment() - {new}:
+            if earlier.partition in awaited:
+                position[earlier] = await self._consumer.position(earlier)
+        self._consumer.assign(list(position))
+        for partition, offset in position.items():
+            self._consumer.seek(partition, offset)
+        self.partition, self._read_here = new.partition, 0
 
     def _lost(self) -> None:
         """The broker lost its log, and so the requests or their replies: let the clients ask again at once."""
-        for reply in self._waiting.values():
+        for _, reply in self._waiting.values():
             if not reply.done():
                 reply.set_exception(Problem(503, "the broker lost the request; try again", 1))
 
-    async def _lease(self) -> int:
-        """A partition that no other gateway reads. Sharing one is no fault, only more to read."""
-        everyone = random.sample(range(self._kafka.reply_partitions), self._kafka.reply_partitions)
-        for partition in everyone:
+    async def _lease(self, first: int) -> int:
+        """The next partition that nobody reads. Sharing one is no fault, only more to read."""
+        count = self._kafka.reply_partitions
+        for partition in ((first + step) % count for step in range(count)):
             if await self._redis.lease(f"reply:{partition}", self.name, LEASE_SECONDS) is not False:
                 return partition
-        return everyone[0]
+        return first % count
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
-            await self._redis.lease(f"reply:{self.partition}", self.name, LEASE_SECONDS)
+            for read in self._consumer.assignment():
+                await self._redis.lease(f"reply:{read.partition}", self.name, LEASE_SECONDS)
 
 
 def _undelivered(sent: "asyncio.Future[object]", reply: "asyncio.Future[Reply]") -> None:
