@@ -1,0 +1,141 @@
+"""Replies are read wherever they come, while a gateway moves from partition to partition."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from orchestration.settings import Settings
+from orchestration.stack import kafka, redis, supervisor
+from serving.gateway import replies
+from serving.gateway.replies import Replies
+from serving.kafka import TURN_SECONDS, KafkaSettings, Topics, Unbroken, consumer, in_turn, leave, producer, started
+from serving.messages import REPLIES, REQUESTS, Reply, Request, decode_request
+from serving.redis import Redis, RedisSettings
+from tests.conftest import StartStack
+
+HELD = "answer this one later"
+
+
+@pytest.fixture(scope="module")
+def broker(start_stack: StartStack) -> Settings:
+    return start_stack("kafka", "redis")
+
+
+def test_no_reply_is_missed_while_gateways_move_and_none_reads_anothers_partition(
+    broker: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "REPLIES_EACH", 20)
+
+    async def ask_through_two() -> None:
+        async with _gateway(broker) as first, _gateway(broker) as second, _answering(broker):
+            seen: set[int] = set()
+            for _ in range(15):
+                await asyncio.gather(*(_ask(gateway) for _ in range(20) for gateway in (first, second)))
+                assert first.partition != second.partition
+                seen |= {first.partition, second.partition}
+            assert len(seen) >= 6
+            assert not first._consumer.assignment() & second._consumer.assignment()
+            assert len(first._consumer.assignment()) <= 3, "what nobody waits in is read no more"
+
+    asyncio.run(ask_through_two())
+
+
+def test_a_reply_that_takes_long_is_read_many_partitions_later(
+    broker: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "REPLIES_EACH", 5)
+
+    async def ask_slowly() -> None:
+        async with _gateway(broker) as gateway, _answering(broker) as held:
+            began = gateway.partition
+            slow = asyncio.create_task(_ask(gateway, HELD))
+            await asyncio.sleep(0)
+            for _ in range(30):
+                await _ask(gateway)
+            assert TopicPartition(REPLIES, began) in gateway._consumer.assignment() and gateway.partition != began
+            held.set()
+            await slow
+
+    asyncio.run(ask_slowly())
+
+
+def test_a_key_has_one_partition_at_a_time_and_every_partition_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = TURN_SECONDS * 1_000_000.0
+    partitions = list(range(12))
+    had = []
+    for turn in range(12):
+        monkeypatch.setattr(time, "time", lambda turn=turn: now + turn * TURN_SECONDS)
+        first = in_turn(b"northbank.support-intents", partitions, partitions)
+        monkeypatch.setattr(time, "time", lambda turn=turn: now + turn * TURN_SECONDS + TURN_SECONDS - 0.01)
+        assert in_turn(b"northbank.support-intents", partitions, partitions) == first
+        had.append(first)
+    assert sorted(had) == partitions
+
+
+def _settings(broker: Settings) -> KafkaSettings:
+    ports = supervisor.read_ledger(broker.state_dir)["kafka"].ports
+    return KafkaSettings(bootstrap_servers=kafka.address(ports))
+
+
+@asynccontextmanager
+async def _gateway(broker: Settings) -> AsyncIterator[Replies]:
+    memory = Redis(RedisSettings(url=redis.address(supervisor.read_ledger(broker.state_dir)["redis"].ports)))
+    gateway = Replies(_settings(broker), memory)
+    await gateway.start()
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+        await memory.close()
+
+
+async def _ask(gateway: Replies, text: str = "a text") -> None:
+    """A request whose reply must be its own."""
+    name, now = secrets.token_hex(8), time.time()
+    request = Request(
+        name, "northbank", "enterprise", "northbank.a", [text], now + 20, now, REPLIES, gateway.partition, name, name
+    )
+    assert (await gateway.ask(request)).body == name.encode()
+
+
+@asynccontextmanager
+async def _answering(broker: Settings) -> AsyncIterator[asyncio.Event]:
+    """Answers each request with its id; one whose text is HELD when the event is set."""
+    settings = _settings(broker)
+    sender, follower = producer(settings), consumer(settings)
+    await started(sender)
+    await started(follower)
+    await Topics(settings).create()
+    partitions = [TopicPartition(REQUESTS, number) for number in range(settings.request_partitions)]
+    ends = await follower.end_offsets(partitions)
+    follower.assign(partitions)
+    for partition in partitions:
+        follower.seek(partition, ends[partition])
+    held = asyncio.Event()
+    answering = asyncio.create_task(_answer(follower, sender, held))
+    try:
+        yield held
+    finally:
+        answering.cancel()
+        await leave(follower)
+        await leave(sender)
+
+
+async def _answer(follower: AIOKafkaConsumer, sender: AIOKafkaProducer, held: asyncio.Event) -> None:
+    unbroken, replying = Unbroken(follower), set[asyncio.Task[None]]()
+    while True:
+        for message in unbroken.read(await follower.getmany(timeout_ms=1000)):
+            request = decode_request(message.value, message.headers)
+            replying.add(asyncio.create_task(_reply(sender, request, held)))
+
+
+async def _reply(sender: AIOKafkaProducer, request: Request, held: asyncio.Event) -> None:
+    if request.texts == [HELD]:
+        await held.wait()
+    value, headers = Reply(request.id, "answered", request.id.encode()).encode()
+    await sender.send(request.reply_topic, value, partition=request.reply_partition, headers=headers)
