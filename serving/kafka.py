@@ -79,12 +79,12 @@ def producer(settings: KafkaSettings) -> AIOKafkaProducer:
     )
 
 
-def in_turn(key: bytes, partitions: Sequence[int], _: Sequence[int]) -> int:
+def in_turn(key: bytes | None, partitions: Sequence[int], _: Sequence[int]) -> int:
     """One key's partition now, among all gateways; after TURN_SECONDS it is the next.
 
     The local broker looks at every batch of a partition for whoever reads it, so none may grow alone.
     """
-    return partitions[(zlib.crc32(key) + int(time.time() / TURN_SECONDS)) % len(partitions)]
+    return partitions[(zlib.crc32(key or b"") + int(time.time() / TURN_SECONDS)) % len(partitions)]
 
 
 def consumer(settings: KafkaSettings, group: str | None = None, wait_ms: int = FETCH_WAIT_MS) -> AIOKafkaConsumer:

@@ -88,6 +88,7 @@ class Replies:
         while True:
             try:
                 if self._read_here >= REPLIES_EACH:
+                    self._read_here = 0  # should it fail, the earlier one is read on
                     await self._move(self.partition + 1)
                 fetched = await self._consumer.getmany(timeout_ms=1000)
             except KafkaError:
@@ -124,7 +125,7 @@ class Replies:
         self._consumer.assign(list(position))
         for partition, offset in position.items():
             self._consumer.seek(partition, offset)
-        self.partition, self._read_here = new.partition, 0
+        self.partition = new.partition
 
     def _lost(self) -> None:
         """The broker lost its log, and so the requests or their replies: let the clients ask again at once."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from orchestration.settings import Settings
 from orchestration.stack import kafka, redis, supervisor
@@ -75,6 +76,26 @@ def test_a_key_has_one_partition_at_a_time_and_every_partition_in_its_turn(monke
         assert in_turn(b"northbank.support-intents", partitions, partitions) == first
         had.append(first)
     assert sorted(had) == partitions
+    assert in_turn(None, partitions, partitions) in partitions, "a dead letter may have come without a key"
+
+
+def test_a_gateway_that_cannot_move_reads_on_where_it_is(broker: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "REPLIES_EACH", 5)
+
+    async def ask_on() -> None:
+        async with _gateway(broker) as gateway, _answering(broker):
+            began, tried = gateway.partition, asyncio.Event()
+
+            async def refuse(_: object) -> None:
+                tried.set()
+                raise KafkaError
+
+            monkeypatch.setattr(gateway._consumer, "end_offsets", refuse)
+            for _ in range(12):
+                await _ask(gateway)
+            assert tried.is_set() and gateway.partition == began
+
+    asyncio.run(ask_on())
 
 
 def _settings(broker: Settings) -> KafkaSettings:
