@@ -116,12 +116,12 @@ class Replies:
         Raises KafkaError.
         """
         new = TopicPartition(REPLIES, await self._lease(first))
-        self._unbroken.forget(new)
-        position = {new: (await self._consumer.end_offsets([new]))[new]}
         awaited = {partition for partition, _ in self._waiting.values()} | {self.partition}
-        for earlier in self._consumer.assignment() - {new}:
-            if earlier.partition in awaited:
-                position[earlier] = await self._consumer.position(earlier)
+        earlier = [each for each in self._consumer.assignment() if each.partition in awaited]
+        position = {each: await self._consumer.position(each) for each in earlier}
+        if new not in position:
+            self._unbroken.forget(new)
+            position |= await self._consumer.end_offsets([new])
         self._consumer.assign(list(position))
         for partition, offset in position.items():
             self._consumer.seek(partition, offset)

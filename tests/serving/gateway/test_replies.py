@@ -65,6 +65,20 @@ def test_a_reply_that_takes_long_is_read_many_partitions_later(
     asyncio.run(ask_slowly())
 
 
+def test_a_gateway_that_finds_no_other_partition_stays_where_it_is(
+    broker: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "REPLIES_EACH", 5)
+
+    async def ask_in_one() -> None:
+        async with _gateway(broker, reply_partitions=1) as gateway, _answering(broker):
+            for _ in range(10):
+                await asyncio.gather(*(_ask(gateway) for _ in range(20)))
+            assert gateway.partition == 0
+
+    asyncio.run(ask_in_one())
+
+
 def test_a_key_has_one_partition_at_a_time_and_every_partition_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     now = TURN_SECONDS * 1_000_000.0
     partitions = list(range(12))
@@ -98,15 +112,15 @@ def test_a_gateway_that_cannot_move_reads_on_where_it_is(broker: Settings, monke
     asyncio.run(ask_on())
 
 
-def _settings(broker: Settings) -> KafkaSettings:
+def _settings(broker: Settings, **settings: int) -> KafkaSettings:
     ports = supervisor.read_ledger(broker.state_dir)["kafka"].ports
-    return KafkaSettings(bootstrap_servers=kafka.address(ports))
+    return KafkaSettings(bootstrap_servers=kafka.address(ports), **settings)
 
 
 @asynccontextmanager
-async def _gateway(broker: Settings) -> AsyncIterator[Replies]:
+async def _gateway(broker: Settings, **settings: int) -> AsyncIterator[Replies]:
     memory = Redis(RedisSettings(url=redis.address(supervisor.read_ledger(broker.state_dir)["redis"].ports)))
-    gateway = Replies(_settings(broker), memory)
+    gateway = Replies(_settings(broker, **settings), memory)
     await gateway.start()
     try:
         yield gateway
