@@ -9,6 +9,7 @@ import asyncio
 import random
 import secrets
 import time
+from collections.abc import Collection
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -60,8 +61,7 @@ class Replies:
 
     async def stop(self) -> None:
         await ended(self._tasks)
-        for read in self._consumer.assignment():
-            await self._redis.release(f"reply:{read.partition}", self.name)
+        await self._release(self._consumer.assignment())
         for client in (self._producer, self._consumer):
             await leave(client)
         await self._topics.close()
@@ -115,10 +115,9 @@ class Replies:
 
         Raises KafkaError.
         """
-        new = TopicPartition(REPLIES, await self._lease(first))
+        new, held = TopicPartition(REPLIES, await self._lease(first)), self._consumer.assignment()
         awaited = {partition for partition, _ in self._waiting.values()} | {self.partition}
-        earlier = [each for each in self._consumer.assignment() if each.partition in awaited]
-        position = {each: await self._consumer.position(each) for each in earlier}
+        position = {each: await self._consumer.position(each) for each in held if each.partition in awaited}
         if new not in position:
             self._unbroken.forget(new)
             position |= await self._consumer.end_offsets([new])
@@ -126,6 +125,7 @@ class Replies:
         for partition, offset in position.items():
             self._consumer.seek(partition, offset)
         self.partition = new.partition
+        await self._release(held - position.keys())
 
     def _lost(self) -> None:
         """The broker lost its log, and so the requests or their replies: let the clients ask again at once."""
@@ -140,6 +140,10 @@ class Replies:
             if await self._redis.lease(f"reply:{partition}", self.name, LEASE_SECONDS) is not False:
                 return partition
         return first % count
+
+    async def _release(self, left: Collection[TopicPartition]) -> None:
+        for partition in left:
+            await self._redis.release(f"reply:{partition.partition}", self.name)
 
     async def _renew(self) -> None:
         while True:
