@@ -209,8 +209,7 @@ class Unbroken:
         """What was fetched, up to a gap; what comes after it is fetched again."""
         for partition, messages in fetched.items():
             for message in messages:
-                if self._is_gap(partition, message.offset):
-                    self._follower.seek(partition, self._next[partition])
+                if self._goes_back(partition, message.offset):
                     break
                 self._next[partition] = message.offset + 1
                 yield message
@@ -218,13 +217,18 @@ class Unbroken:
     def forget(self, partition: aiokafka.TopicPartition) -> None:
         """It is another one's to read now."""
         self._next.pop(partition, None)
+        self._looks.pop(partition, None)
 
-    def _is_gap(self, partition: aiokafka.TopicPartition, offset: int) -> bool:
-        if offset <= self._next.get(partition, offset) or self._looks[partition] >= GAP_LOOKS:
-            del self._looks[partition]
+    def _goes_back(self, partition: aiokafka.TopicPartition, offset: int) -> bool:
+        """Whether there is a gap before this offset, to which the follower was sent back."""
+        expected = self._next.get(partition, offset)
+        gave_up = self._looks[partition] >= GAP_LOOKS
+        if offset <= expected or gave_up or partition not in self._follower.assignment():
+            self._looks.pop(partition, None)
             return False
         self._looks[partition] += 1
-        return partition in self._follower.assignment()
+        self._follower.seek(partition, expected)
+        return True
 
 
 async def rewind(follower: AIOKafkaConsumer, everything: bool) -> bool:

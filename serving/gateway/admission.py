@@ -16,6 +16,7 @@ from serving.gateway.places import Places
 from serving.gateway.problems import Problem
 from serving.gateway.settings import GatewaySettings
 from serving.messages import Tier
+from serving.shares import has_less
 
 LEAST = 16  # so many are always let in: with fewer, nothing would be learned
 ADJUST_SECONDS = 0.1
@@ -45,7 +46,7 @@ class Admission:
         Raises Problem 429 with the seconds after which the question is let in.
         """
         allowed, places = max(LEAST, self.limit * self._settings.share[tier]), self._places[tier]
-        full = self.in_flight.total() >= allowed and not self._has_less(tenant, tier)
+        full = self.in_flight.total() >= allowed and not has_less(self._by_tenant[tier], tenant)
         if full and not (self.in_flight.total() < self.limit * OVERBOOKED[tier] and places.take(question)):
             self._reached = True
             seconds = places.keep(question, self._room_after(allowed), self._pace_left(tier))
@@ -64,11 +65,6 @@ class Admission:
             self.in_flight[tier] -= 1
             self._by_tenant[tier] -= Counter([tenant])  # who holds nothing any more is no longer counted
             self._left(tier, time.monotonic() - began, ahead)
-
-    def _has_less(self, tenant: str, tier: Tier) -> bool:
-        """Whether the tenant holds less than an equal part of what its tier holds now."""
-        held = self._by_tenant[tier]
-        return held[tenant] * len({*held, tenant}) < self.in_flight[tier]
 
     def _left(self, tier: Tier, seconds: float, ahead: int) -> None:
         """Learn from a request that took so long behind so many; slowness is counted in targets of its tier."""

@@ -5,6 +5,7 @@ from collections import Counter, deque
 from typing import Generic, TypeVar
 
 from serving.messages import Tier
+from serving.shares import has_less
 
 Item = TypeVar("Item")
 TURNS: dict[Tier, int] = {"enterprise": 4, "free": 1}  # requests of a tenant before the next one's turn
@@ -48,7 +49,7 @@ class FairQueue(Generic[Item]):
     def take_beside(self, in_work: Counter[str]) -> Item:
         """The next item, out of turn, of a tenant with less than an equal part of what is in work. Raises IndexError
         when there is none."""
-        less = [each for each, _ in self._order if in_work[each] * len({*in_work, each}) < in_work.total()]
+        less = [each for each, _ in self._order if has_less(in_work, each)]
         return self._pop(less[0])
 
     def _pop(self, tenant: str) -> Item:

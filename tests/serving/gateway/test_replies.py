@@ -27,11 +27,12 @@ def broker(start_stack: StartStack) -> Settings:
     return start_stack("kafka", "redis")
 
 
-def test_no_reply_is_missed_while_gateways_move_and_none_reads_anothers_partition(
-    broker: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replies, "REPLIES_EACH", 20)
+@pytest.fixture(autouse=True)
+def moves_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "REPLIES_EACH", 5)
 
+
+def test_no_reply_is_missed_while_gateways_move_and_none_reads_anothers_partition(broker: Settings) -> None:
     async def ask_through_two() -> None:
         async with _gateway(broker) as first, _gateway(broker) as second, _answering(broker):
             seen: set[int] = set()
@@ -49,11 +50,7 @@ def test_no_reply_is_missed_while_gateways_move_and_none_reads_anothers_partitio
     asyncio.run(ask_through_two())
 
 
-def test_a_reply_that_takes_long_is_read_many_partitions_later(
-    broker: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replies, "REPLIES_EACH", 5)
-
+def test_a_reply_that_takes_long_is_read_many_partitions_later(broker: Settings) -> None:
     async def ask_slowly() -> None:
         async with _gateway(broker) as gateway, _answering(broker) as held:
             began = gateway.partition
@@ -68,11 +65,7 @@ def test_a_reply_that_takes_long_is_read_many_partitions_later(
     asyncio.run(ask_slowly())
 
 
-def test_a_gateway_that_finds_no_other_partition_stays_where_it_is(
-    broker: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replies, "REPLIES_EACH", 5)
-
+def test_a_gateway_that_finds_no_other_partition_stays_where_it_is(broker: Settings) -> None:
     async def ask_in_one() -> None:
         async with _gateway(broker, reply_partitions=1) as gateway, _answering(broker):
             for _ in range(10):
@@ -97,8 +90,6 @@ def test_a_key_has_one_partition_at_a_time_and_every_partition_in_its_turn(monke
 
 
 def test_a_gateway_that_cannot_move_reads_on_where_it_is(broker: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies, "REPLIES_EACH", 5)
-
     async def ask_on() -> None:
         async with _gateway(broker) as gateway, _answering(broker):
             began, tried = gateway.partition, asyncio.Event()
