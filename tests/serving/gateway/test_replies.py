@@ -53,14 +53,13 @@ def test_no_reply_is_missed_while_gateways_move_and_none_reads_anothers_partitio
 def test_a_reply_that_takes_long_is_read_many_partitions_later(broker: Settings) -> None:
     async def ask_slowly() -> None:
         async with _gateway(broker) as gateway, _answering(broker) as held:
-            began = gateway.partition
             slow = asyncio.create_task(_ask(gateway, HELD))
-            await asyncio.sleep(0)
             for _ in range(30):
                 await _ask(gateway)
-            assert TopicPartition(REPLIES, began) in gateway._consumer.assignment() and gateway.partition != began
+            read, now = gateway._consumer.assignment(), gateway.partition
             held.set()
-            await slow
+            asked_from = await slow
+            assert TopicPartition(REPLIES, asked_from) in read and asked_from != now
 
     asyncio.run(ask_slowly())
 
@@ -92,13 +91,15 @@ def test_a_key_has_one_partition_at_a_time_and_every_partition_in_its_turn(monke
 def test_a_gateway_that_cannot_move_reads_on_where_it_is(broker: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async def ask_on() -> None:
         async with _gateway(broker) as gateway, _answering(broker):
-            began, tried = gateway.partition, asyncio.Event()
+            tried = asyncio.Event()
 
             async def refuse(_: object) -> None:
                 tried.set()
                 raise KafkaError
 
             monkeypatch.setattr(gateway._consumer, "end_offsets", refuse)
+            await _ask(gateway)  # what it was about when it was not refused yet is over
+            began = gateway.partition
             for _ in range(12):
                 await _ask(gateway)
             assert tried.is_set() and gateway.partition == began
@@ -130,13 +131,14 @@ async def _is_free_what_neither_reads(first: Replies, second: Replies) -> bool:
     return all([await first._redis.lease(f"reply:{each}", "another", 0.1) for each in left])
 
 
-async def _ask(gateway: Replies, text: str = "a text") -> None:
-    """A request whose reply must be its own."""
+async def _ask(gateway: Replies, text: str = "a text") -> int:
+    """A request whose reply must be its own; the partition it was asked from."""
     name, now = secrets.token_hex(8), time.time()
     request = Request(
         name, "northbank", "enterprise", "northbank.a", [text], now + 20, now, REPLIES, gateway.partition, name, name
     )
     assert (await gateway.ask(request)).body == name.encode()
+    return request.reply_partition
 
 
 @asynccontextmanager
