@@ -1,9 +1,9 @@
 """kill -9 of each part of the request path, in turn and under load, several times: what became of the requests.
 
-Real broker, Redis, two gateways, two workers, and Triton under its keeper. Clients ask without pause, each text with
-an idempotency key of its own, for whose answer is known; a client whose gateway is gone goes to the other one. Lost is
-what ends in neither an answer nor an error that says it may be tried again. A part is back when nothing takes longer
-than it may any more.
+Real broker (its log in memory, then in S3), Redis, two gateways, two workers, and Triton under its keeper. Clients ask
+without pause, each text with an idempotency key of its own, for whose answer is known; a client whose gateway is gone
+goes to the other one. Lost is what ends in neither an answer nor an error that says it may be tried again. A part is
+back when nothing takes longer than it may any more.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -30,6 +31,7 @@ DEADLINE_MS = 25_000
 SETTLED = 3.0  # seconds without a request held up or failed, after which a part counts as back
 TEXTS = [f"question number {number} about {word}" for number in range(20) for word in ("cards", "loans", "rain")]
 NUMBER = count()
+PARTS = {"memory": ["worker 1", "gateway 1", f"triton-{REGION}", "redis", "kafka"], "s3": ["kafka", "seaweedfs"]}
 Scores = dict[str, float]
 
 
@@ -53,21 +55,30 @@ class Asked:
 def main() -> None:
     args = arguments(__doc__ or "")
     times = 1 if args.quick else 10
-    with tempfile.TemporaryDirectory() as name, running(Path(name) / "path", 2, True, gateways=2) as path:
-        rows = asyncio.run(measure(path, times))
+    rows = [row for log, parts in PARTS.items() for row in killed(log, parts, times)]
     lost, wrong = (sum(row[what] for row in rows) for what in ("lost", "wrong"))
     measures = {"lost": lost, "wrong": wrong} | {f"recovery_s/{row['killed']}": row["recovery_max_s"] for row in rows}
     publish("outages", args, measures, rows)
 
 
-async def measure(path: RequestPath, times: int) -> list[dict[str, Any]]:
+def killed(broker_log: str, parts: Sequence[str], times: int) -> list[dict[str, Any]]:
+    """A row for each part, of a path whose broker has its log there."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        running(Path(name) / "path", 2, True, gateways=2, broker_log=broker_log) as path,
+    ):
+        rows = asyncio.run(measure(path, parts, times))
+    note = ", log in S3" if broker_log == "s3" else ""
+    return [row | {"killed": row["killed"] + note} for row in rows]
+
+
+async def measure(path: RequestPath, parts: Sequence[str], times: int) -> list[dict[str, Any]]:
     """A row for each part."""
     region = Region(path.grpc)
     while not (await region.status())["models"].get(MODEL.replace("/", "."), {}).get("digest"):
         await asyncio.sleep(0.1)
     right = {text: await answer(region, text) for text in TEXTS}
     await region.close()
-    parts = ["worker 1", "gateway 1", f"triton-{REGION}", "redis", "kafka"]
     async with aiohttp.ClientSession(headers=bearer(path.token), timeout=patient()) as session:
         return [await outages(path, session, right, part, times) for part in parts]
 

@@ -24,8 +24,8 @@ from benchmarks import releases
 from governance.custody.keys import trusted_keys
 from governance.tenants import Release
 from orchestration import stack
-from orchestration.settings import Settings, load_settings
-from orchestration.stack import kafka, redis
+from orchestration.settings import PREFIX, Settings, load_settings, settings_file
+from orchestration.stack import gateway
 from orchestration.stack.ports import choose
 from orchestration.stack.supervisor import read_ledger
 from serving.gateway import issue
@@ -98,9 +98,16 @@ def issued(folder: Path, tenant: str, tier: Tier) -> str:
 
 @contextmanager
 def running(
-    folder: Path, workers: int, model: bool, gateways: int = 1, settings: Mapping[str, str] | None = None
+    folder: Path,
+    workers: int,
+    model: bool,
+    gateways: int = 1,
+    settings: Mapping[str, str] | None = None,
+    broker_log: str = "memory",
 ) -> Iterator[RequestPath]:
     """Broker, Redis, gateways, and workers; with `model` a region answers, else they wait. settings: their own."""
+    (folder / "stack").mkdir(parents=True)
+    settings_file(folder / "stack").write_text(f'broker_log = "{broker_log}"\n')
     local = load_settings(state_dir=folder / "stack")
     parts = ["kafka", "redis", *([f"triton-{REGION}"] if model else [])]
     stack.start(local, parts)
@@ -124,10 +131,10 @@ def running(
 
 def _environment(folder: Path, local: Settings, model: bool) -> dict[str, str]:
     ledger = read_ledger(local.state_dir)
+    queue = gateway.queue(local, {name: entry.ports for name, entry in ledger.items()})
     ports = ledger[f"triton-{REGION}"].ports if model else {"grpc": 9, "http": 9}
     return {
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.address(ledger["kafka"].ports),
-        "REDIS_URL": redis.address(ledger["redis"].ports),
+        **{name.removeprefix(PREFIX): value for name, value in queue.items()},
         "GATEWAY_JWKS_FILE": str(folder / "jwks.json"),
         "GATEWAY_TRITON": f"http://127.0.0.1:{ports['http']}",
         "WORKER_TRITON_GRPC": f"127.0.0.1:{ports['grpc']}",
@@ -154,7 +161,7 @@ def old_way(folder: Path) -> Iterator[str]:
 
 
 def _spawn(folder: Path, role: Sequence[str], environment: dict[str, str]) -> psutil.Popen:
-    env = os.environ | {f"PEDIGREE_{name}": value for name, value in environment.items()}
+    env = os.environ | {f"{PREFIX}{name}": value for name, value in environment.items()}
     with (folder / f"{role[0]}-{time.monotonic_ns()}.log").open("wb") as log:
         # As `pedigree up` starts it: Linux shares the processors among sessions.
         return psutil.Popen([sys.executable, "-m", *role], env=env, stdout=log, stderr=log, start_new_session=True)

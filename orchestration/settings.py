@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     dagster_url: str = "http://127.0.0.1:3000"
     gateway_url: str = "http://127.0.0.1:8080"
     pages_url: str | None = Field(None, description="where `pages_dir` is served; None: pages are named by their path")
+    broker_log: Literal["memory", "s3"] = Field(
+        "memory", description="where the local broker keeps its log; in s3 it outlives a kill, and answers take longer"
+    )
     training_window: Window | None = Field(None, description="when scheduled training may start; None is always")
 
     @classmethod

@@ -23,7 +23,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from serving.messages import DEAD_LETTERS, REPLIES, REQUESTS
 
 SESSION_MS = 6_000  # a worker that died is noticed after so long
-FETCH_WAIT_MS = 10  # the local broker looks for new messages when a fetch comes, not while it waits
 MESSAGE_BYTES = 4 << 20
 # As a burst brings: aiokafka wakes all who wait for room in a batch, to let in as many as one batch holds.
 BATCH_BYTES = 1 << 20
@@ -34,7 +33,11 @@ LEAVE_SECONDS = 3.0  # for what needs the broker, which may be away
 
 
 class KafkaSettings(BaseSettings):
-    """How to reach Kafka. `idempotence` of the producer is off by default: the local broker has no such thing."""
+    """How to reach Kafka. `idempotence` of the producer is off by default: the local broker has no such thing.
+
+    request_wait_ms, reply_wait_ms: how long a worker's or a gateway's fetch waits where nothing is there. The local
+    broker looks for news when a fetch comes, not while it waits; a gateway fetches only while somebody waits for it.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PEDIGREE_KAFKA_", frozen=True, hide_input_in_errors=True)
     bootstrap_servers: str = "127.0.0.1:9092"
@@ -48,6 +51,8 @@ class KafkaSettings(BaseSettings):
     replication: int = 1
     request_partitions: int = 12
     reply_partitions: int = 32
+    request_wait_ms: int = 10
+    reply_wait_ms: int = 4
 
     def connection(self) -> dict[str, Any]:
         """What every client of the broker is given."""
@@ -87,17 +92,15 @@ def in_turn(key: bytes | None, partitions: Sequence[int], _: Sequence[int]) -> i
     return partitions[(zlib.crc32(key or b"") + int(time.time() / TURN_SECONDS)) % len(partitions)]
 
 
-def consumer(settings: KafkaSettings, group: str | None = None, wait_ms: int = FETCH_WAIT_MS) -> AIOKafkaConsumer:
-    """Not started. Offsets are committed by the caller alone; a group without any begins at the earliest message.
-
-    wait_ms: how long a fetch waits where nothing is there.
-    """
+def consumer(settings: KafkaSettings, group: str | None = None) -> AIOKafkaConsumer:
+    """Not started: a worker's, or without a group a gateway's. Offsets are committed by the caller alone; a group
+    without any begins at the earliest message."""
     return AIOKafkaConsumer(
         **settings.connection(),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=wait_ms,
+        fetch_max_wait_ms=settings.request_wait_ms if group else settings.reply_wait_ms,
         max_partition_fetch_bytes=MESSAGE_BYTES,
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=SESSION_MS // 6,

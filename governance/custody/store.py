@@ -4,10 +4,12 @@ Keys and buckets only; what an object means is the business of blobs.py and reco
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
+
+DELETED_AT_ONCE = 1000  # S3 takes no more
 
 
 class StoreError(RuntimeError):
@@ -126,6 +128,12 @@ class ObjectStore:
             for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
                 if version["Key"] == key:
                     self.client.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
+
+    def delete_all(self, bucket: str, keys: Sequence[str]) -> None:
+        """Remove many keys of a bucket without versions."""
+        for first in range(0, len(keys), DELETED_AT_ONCE):
+            objects = [{"Key": key} for key in keys[first : first + DELETED_AT_ONCE]]
+            self.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
 
     def _get(self, bucket: str, key: str, version_id: str | None, **what: str) -> Any:
         version = {"VersionId": version_id} if version_id else {}

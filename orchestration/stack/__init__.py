@@ -66,7 +66,7 @@ def plans(settings: Settings) -> dict[str, Plan]:
         "pages": Plan(pages.PORTS, lambda s, ports: pages.part(s, ports["pages"])),
         **{triton.part_name(region): _triton(region) for region in settings.company().regions},
         **{replica.part_name(region): _replica(region) for region in settings.company().regions},
-        "kafka": Plan(kafka.PORTS, lambda s, ports: kafka.part(s, ports["kafka"])),
+        **_broker(settings),
         "redis": Plan(redis.PORTS, lambda s, ports: redis.part(s, ports["redis"])),
         "gateway": Plan(gateway.PORTS, gateway.part, ("kafka", "redis"), (near, "seaweedfs")),
         **{name: _worker(name, near) for name in worker.NAMES},
@@ -181,6 +181,16 @@ def _replica(region: str) -> Plan:
 
 def _worker(name: str, near: str) -> Plan:
     return Plan(worker.PORTS, lambda s, ports: worker.part(s, name, ports), ("kafka", "redis"), (near,))
+
+
+def _broker(settings: Settings) -> dict[str, Plan]:
+    """What keeps its log in S3 short goes with it."""
+    if settings.broker_log == "memory":
+        return {"kafka": Plan(kafka.PORTS, lambda s, ports: kafka.part(s, ports["kafka"]))}
+    return {
+        "kafka": Plan(kafka.PORTS, lambda s, ports: kafka.part(s, ports["kafka"]), ("seaweedfs",), (kafka.LOG,)),
+        kafka.LOG: Plan({}, lambda s, ports: kafka.log_part(s), ("seaweedfs",)),
+    }
 
 
 def _addresses(settings: Settings, ledger: Ledger) -> dict[str, Any]:

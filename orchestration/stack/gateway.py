@@ -42,7 +42,7 @@ def part(settings: Settings, ports: Mapping[str, Mapping[str, int]]) -> Part:
         "PEDIGREE_GATEWAY_API_KEYS_FILE": str(home / "api-keys.json"),
         "PEDIGREE_GATEWAY_ROUTING_FILE": str(CHECKOUT / "deploy" / "routing.yaml"),
         **store_environment(settings),
-        **queue(ports),
+        **queue(settings, ports),
     }
     return Part(
         name="gateway",
@@ -54,9 +54,6 @@ def part(settings: Settings, ports: Mapping[str, Mapping[str, int]]) -> Part:
     )
 
 
-def queue(ports: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+def queue(settings: Settings, ports: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
     """How gateway and workers reach broker and Redis."""
-    return {
-        "PEDIGREE_KAFKA_BOOTSTRAP_SERVERS": kafka.address(ports["kafka"]),
-        "PEDIGREE_REDIS_URL": redis.address(ports["redis"]),
-    }
+    return kafka.client_environment(settings, ports["kafka"]) | {"PEDIGREE_REDIS_URL": redis.address(ports["redis"])}

@@ -16,6 +16,7 @@ from governance.custody.keys import create_keys, trusted_keys
 from governance.privacy.pseudonyms import TenantKeyError, create_tenant_key
 from orchestration.attribution import approver
 from orchestration.settings import Settings, stack_file
+from orchestration.stack.kafka import BUCKET as BROKER_BUCKET
 
 
 def kept_secret(file: Path) -> str:
@@ -49,12 +50,14 @@ def give_trust(settings: Settings, region: str) -> None:
 
 
 def create_missing_buckets(settings: Settings) -> None:
-    """The central bucket with the trust repository, and the landing bucket of every tenant."""
+    """The central bucket with the trust repository, the landing bucket of every tenant, and one for a broker's log."""
     from governance.trust.keys import establish
 
     store, tenants = settings.store(), settings.company().tenants
     for bucket in [CENTRAL_BUCKET, *map(landing_bucket, tenants)]:
         store.ensure_bucket(bucket)
+    if settings.broker_log == "s3":
+        store.ensure_bucket(BROKER_BUCKET, versioned=False)
     establish(store, settings.keys_dir, tenants)
 
 

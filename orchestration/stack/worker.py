@@ -22,7 +22,7 @@ def part(settings: Settings, name: str, ports: Mapping[str, Mapping[str, int]]) 
         "PEDIGREE_WORKER_HOST": HOST,
         "PEDIGREE_WORKER_PORT": str(own["http"]),
         "PEDIGREE_WORKER_TRITON_GRPC": f"{HOST}:{near['grpc']}",
-        **gateway.queue(ports),
+        **gateway.queue(settings, ports),
     }
     return Part(
         name=name,

@@ -22,7 +22,6 @@ from serving.redis import Redis
 
 LEASE_SECONDS = 15.0
 REPLIES_EACH = 1000  # in one partition
-REPLY_WAIT_MS = 4  # it fetches only while somebody waits, so it may look often
 UNDELIVERED = "the request could not be handed to the workers; try again"
 
 
@@ -37,7 +36,7 @@ class Replies:
         self._read_here = 0
         self._waiting: dict[str, tuple[int, asyncio.Future[Reply]]] = {}
         self._producer = producer(kafka)
-        self._consumer: AIOKafkaConsumer = consumer(kafka, wait_ms=REPLY_WAIT_MS)
+        self._consumer: AIOKafkaConsumer = consumer(kafka)
         self._unbroken = Unbroken(self._consumer)
         self._topics = Topics(kafka)
         self._tasks: list[asyncio.Task[None]] = []
