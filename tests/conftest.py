@@ -10,7 +10,7 @@ from governance.custody.blobs import CENTRAL_BUCKET
 from governance.custody.keys import private_pem
 from governance.custody.store import ObjectStore
 from orchestration import stack
-from orchestration.settings import PREFIX, Settings, load_settings
+from orchestration.settings import PREFIX, Settings, load_settings, settings_file
 from orchestration.stack import ports
 
 StartStack = Callable[..., Settings]
@@ -40,11 +40,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.fixture(scope="session")
 def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
-    """`start_stack(*parts)` starts these parts in a state_dir of their own and gives the settings to reach them."""
+    """`start_stack(*parts)` starts these parts in a state_dir of their own and gives the settings to reach them.
+
+    `own`: lines of that installation's settings.toml.
+    """
     started: list[Settings] = []
 
-    def start(*parts: str) -> Settings:
-        started.append(load_settings(state_dir=tmp_path_factory.mktemp("state")))
+    def start(*parts: str, own: str = "") -> Settings:
+        state_dir = tmp_path_factory.mktemp("state")
+        settings_file(state_dir).write_text(own)
+        started.append(load_settings(state_dir=state_dir))
         return stack.start(started[-1], parts)
 
     try:

