@@ -130,10 +130,14 @@ class ObjectStore:
                     self.client.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
 
     def delete_all(self, bucket: str, keys: Sequence[str]) -> None:
-        """Remove many keys of a bucket without versions."""
+        """Remove many keys of a bucket without versions. Raises StoreError, having removed what could be."""
         for first in range(0, len(keys), DELETED_AT_ONCE):
             objects = [{"Key": key} for key in keys[first : first + DELETED_AT_ONCE]]
-            self.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            answer = self.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            if left := answer.get("Errors"):
+                raise StoreError(
+                    f"{len(left)} objects stayed, one is s3://{bucket}/{left[0]['Key']}: {left[0]['Message']}"
+                )
 
     def _get(self, bucket: str, key: str, version_id: str | None, **what: str) -> Any:
         version = {"VersionId": version_id} if version_id else {}

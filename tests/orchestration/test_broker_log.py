@@ -1,8 +1,6 @@
 """The local broker with its log in S3: a kill loses nothing, and the log stays short."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from orchestration import stack
-from orchestration.broker_log import delete_before, topic_prefix
+from orchestration.broker_log import DEAD_LETTERS_KEPT, shorten, topic_prefix
 from orchestration.settings import Settings
 from orchestration.stack import kafka, supervisor
 from serving.kafka import KafkaSettings, Topics, consumer, leave, producer, started
@@ -53,23 +51,26 @@ def test_what_was_acknowledged_is_read_after_kills_and_readers_go_on(broker: Set
 
 
 def test_old_batches_are_deleted_and_offsets_stay(broker: Settings) -> None:
-    async def shorten() -> None:
+    async def write_and_shorten() -> None:
         store, topics = broker.store(), Topics(_settings(broker))
         await topics.create()
         await topics.close()
         async with _writer(broker) as writer:
             last = (await writer.send_and_wait(REQUESTS, b"old", partition=0)).offset
             await writer.send_and_wait(DEAD_LETTERS, b"for people", partition=0)
-            delete_before(store, datetime.now(UTC) + timedelta(seconds=1))
+            now = datetime.now(UTC) + timedelta(seconds=2)
+            shorten(store, now, timedelta(0))
             left = [each.key for each in store.list(kafka.BUCKET, "") if each.key.endswith(".batch")]
             assert left and all(key.startswith(topic_prefix(DEAD_LETTERS)) for key in left)
             new = await writer.send_and_wait(REQUESTS, b"new", partition=0)
             assert new.offset == last + 1
-            delete_before(store, datetime.now(UTC) - timedelta(seconds=60))
+            shorten(store, now + DEAD_LETTERS_KEPT, DEAD_LETTERS_KEPT * 2)
+            (left,) = [each.key for each in store.list(kafka.BUCKET, "") if each.key.endswith(".batch")]
+            assert left.startswith(topic_prefix(REQUESTS))
         async with _reader(broker, last) as reader, asyncio.timeout(10):
             assert (await reader.getone()).value == b"new"
 
-    asyncio.run(shorten())
+    asyncio.run(write_and_shorten())
 
 
 def test_the_log_is_looked_after_beside_it(broker: Settings) -> None:
@@ -122,7 +123,9 @@ async def _write(writer: AIOKafkaProducer, acknowledged: list[bytes]) -> None:
 
 
 def _kill_and_start(broker: Settings) -> None:
-    os.kill(supervisor.read_ledger(broker.state_dir)["kafka"].pid, signal.SIGKILL)
+    process = psutil.Process(supervisor.read_ledger(broker.state_dir)["kafka"].pid)
+    process.kill()
+    process.wait(10)
     stack.start(broker, ["kafka"])
 
 
