@@ -19,7 +19,7 @@ from serving.messages import DEAD_LETTERS, REPLIES, REQUESTS
 
 SPARE = timedelta(seconds=30)  # beyond the latest deadline of a request
 DEAD_LETTERS_KEPT = timedelta(days=7)
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 10.0  # each look lists the whole log
 
 
 def main() -> None:

@@ -131,13 +131,14 @@ class ObjectStore:
 
     def delete_all(self, bucket: str, keys: Sequence[str]) -> None:
         """Remove many keys of a bucket without versions. Raises StoreError, having removed what could be."""
+        left = []
         for first in range(0, len(keys), DELETED_AT_ONCE):
             objects = [{"Key": key} for key in keys[first : first + DELETED_AT_ONCE]]
             answer = self.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-            if left := answer.get("Errors"):
-                raise StoreError(
-                    f"{len(left)} objects stayed, one is s3://{bucket}/{left[0]['Key']}: {left[0]['Message']}"
-                )
+            left += answer.get("Errors", [])
+        if left:
+            one = f"s3://{bucket}/{left[0]['Key']}: {left[0]['Message']}"
+            raise StoreError(f"{len(left)} objects could not be deleted, {one}")
 
     def _get(self, bucket: str, key: str, version_id: str | None, **what: str) -> Any:
         version = {"VersionId": version_id} if version_id else {}

@@ -21,7 +21,7 @@ PORTS: Mapping[str, int | None] = {"kafka": None}
 BUCKET, CLUSTER = "pedigree-broker", "pedigree"
 # It gives up a fetch that takes longer than its client would wait for news, and in S3 each one lists the log first.
 S3_WAIT_MS = 30
-LATE_SECONDS = 60.0
+LATE_SECONDS = 60.0  # since the log was last kept short
 
 
 def address(ports: Mapping[str, int]) -> str:
