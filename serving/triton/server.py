@@ -47,6 +47,7 @@ def command(region_root: Path, base: str, ports: Ports, install: Path) -> list[s
         f"--backend-directory={server / 'backends'}",
         "--model-control-mode=explicit",  # poll mode reloads on any write and can see half a copy
         f"--load-model={base}",
+        "--strict-readiness=false",  # else it is not ready while some model unloads; without its base it ends
         f"--id={base}",  # clients learn the resident base from the server's name
         f"--http-address={HOST}",
         f"--http-port={ports.http}",
