@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
@@ -21,6 +21,7 @@ $(STAMP): pyproject.toml constraints.txt serving/triton/install.py
 	@$(PIP) -e '.[dev]'
 	@echo "installing Triton into $(VENV)/triton"
 	@$(BIN)/python -m serving.triton.install
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # some are templates
 	@touch $@
 
 demo: install ## the whole story: three tenants, from files to answers in three regions, and back

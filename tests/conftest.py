@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -55,8 +56,8 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack
     try:
         yield start
     finally:
-        for settings in started:
-            stack.stop(settings)
+        with ThreadPoolExecutor() as all_at_once:
+            list(all_at_once.map(stack.stop, started))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from assets.ingestion.delivery import deliver
@@ -78,12 +79,22 @@ def _digest(settings: Settings) -> str:
 
 
 @pytest.fixture
+def company(small_company: Path, tmp_path: Path) -> Path:
+    """Builds are many here, so their rows are few, and read twice."""
+    declared = yaml.safe_load(small_company.read_text())
+    declared["tenants"]["loomworks"]["models"]["log-triage"]["training"]["epochs"] = 2
+    changed = tmp_path / "pedigree.yaml"
+    changed.write_text(yaml.safe_dump(declared))
+    return changed
+
+
+@pytest.fixture
 def delivered(
-    start_stack: Callable[..., Settings], tmp_path: Path, small_company: Path, monkeypatch: pytest.MonkeyPatch
+    start_stack: Callable[..., Settings], tmp_path: Path, company: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
     """An installation to which one delivery was made, and the request for its release."""
-    monkeypatch.setenv("PEDIGREE_COMPANY_FILE", str(small_company))
-    (sample,) = [s for s in generate(tmp_path / "samples", 1500) if (s.tenant, s.delivery) == ("loomworks", "first")]
+    monkeypatch.setenv("PEDIGREE_COMPANY_FILE", str(company))
+    (sample,) = [s for s in generate(tmp_path / "samples", 600) if (s.tenant, s.delivery) == ("loomworks", "first")]
     settings = start_stack("seaweedfs")
     store = settings.store()
     deliver(store, sample.tenant, sample.dataset, [sample.folder], "first")
@@ -92,13 +103,13 @@ def delivered(
 
 
 def test_a_build_killed_in_every_stage_ends_in_the_same_release(
-    delivered: Settings, small_company: Path, tmp_path: Path
+    delivered: Settings, company: Path, tmp_path: Path
 ) -> None:
     store = delivered.store()
     for done, stage in enumerate(STAGES):
         # Re-execution from where it stopped: the stage that was killed runs again, the next one is killed.
-        _build(delivered, small_company, tmp_path / "killed", STAGES[max(0, done - 1) :], kill_in=stage)
-    _build(delivered, small_company, tmp_path / "killed", STAGES[-1:])
+        _build(delivered, company, tmp_path / "killed", STAGES[max(0, done - 1) :], kill_in=stage)
+    _build(delivered, company, tmp_path / "killed", STAGES[-1:])
     digest = _digest(delivered)
 
     for info in store.list(CENTRAL_BUCKET, "loomworks/blobs/"):
@@ -111,5 +122,5 @@ def test_a_build_killed_in_every_stage_ends_in_the_same_release(
 
     for stage in STAGES:  # the same release once more, undisturbed
         store.delete(CENTRAL_BUCKET, release_key(RELEASE, stage))
-    _build(delivered, small_company, tmp_path / "undisturbed", STAGES)
+    _build(delivered, company, tmp_path / "undisturbed", STAGES)
     assert _digest(delivered) == digest
