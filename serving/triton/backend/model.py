@@ -115,7 +115,7 @@ class TritonPythonModel:
         try:
             answer()
         except ModelUnknown:
-            if not self._mounts.once_settled(asked.model, partial(self._or_refuse, reply, answer)):
+            if not self._mounts.once_settled(asked.model, asked.texts, partial(self._or_refuse, reply, answer)):
                 answer()  # it was settled in between, or there is nothing to wait for
 
     def _answer(self, asked: "_Asked", reply: Callable[[Any], None]) -> None:

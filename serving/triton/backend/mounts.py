@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WARM_UP = "ok"
+WARM_UP_LENGTH = 200  # characters: the others wait for it
+Waiting = tuple[Sequence[str], Callable[[], None]]  # texts, and what asks about them
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ class Refused:
 
     version: int | None
     reason: str
+
+
+@dataclass(frozen=True)
+class First:
+    """The answer that warmed a release up, kept for who waits for it."""
+
+    mount: str
+    text: str
+    answers: "Future[list[Answer]]"
+    batches: list[Batch]
 
 
 class ModelUnknown(LookupError):
@@ -87,7 +99,8 @@ class Mounts:
         self._served: dict[str, Served] = {}
         self._before: dict[str, Served] = {}
         self._refused: dict[str, Refused] = {}
-        self._settling: dict[str, list[Callable[[], None]]] = {}  # who waits for what is mounted now, by model
+        self._settling: dict[str, list[Waiting]] = {}  # who waits for what is mounted now, by model
+        self._firsts: dict[str, First] = {}
         self._lock = threading.Lock()
         self.look, self.follow = self._pointers.look, self._pointers.start
 
@@ -100,6 +113,10 @@ class Mounts:
         """
         while True:
             now = self._find(name, digest)
+            if (first := self._firsts.get(name)) and (now.mount, [first.text]) == (first.mount, list(texts)):
+                if on_batch:
+                    list(map(on_batch, first.batches))
+                return now, first.answers
             try:
                 return now, self._batcher.classify(texts, now.mount, on_batch)
             except NotMounted:
@@ -108,11 +125,12 @@ class Mounts:
                         name, now, partial(self._batcher.classify, texts, now.mount, on_batch)
                     )
 
-    def once_settled(self, name: str, ask: Callable[[], None]) -> bool:
-        """Whether a release of the model is being mounted now; then `ask` is called when it answers or was refused."""
+    def once_settled(self, name: str, texts: Sequence[str], ask: Callable[[], None]) -> bool:
+        """Whether a release of the model is being mounted now; then `ask`, which asks it about `texts`, is called when
+        it answers or was refused."""
         with self._lock:
             if (waiting := self._settling.get(name)) is not None:
-                waiting.append(ask)
+                waiting.append((texts, ask))
             return waiting is not None
 
     def note(self, name: str, served: Served, texts: Sequence[str], answers: "Future[list[Answer]]") -> None:
@@ -212,15 +230,17 @@ class Mounts:
         finally:
             with self._lock:
                 waiting = self._settling.pop(name)
-            for ask in waiting:
+            for _texts, ask in waiting:
                 ask()
+            self._firsts.pop(name, None)
 
     def _put_live(self, name: str, version: int, digest: str) -> None:
-        now, before = self._mount_warm(name, version, digest), self._served.get(name)
+        now, first = self._mount_warm(name, version, digest, self._settling[name])
+        before = self._served.get(name)
         if read_pointer(self._models / name / POINTER) != (version, digest):  # put back meanwhile, as after a probe
             self._forget(now, keep=(before, self._before.get(name)))
             return
-        self._served[name] = now
+        self._served[name], self._firsts[name] = now, first
         self._refused.pop(name, None)
         if before and before.mount != now.mount:
             self._forget(self._before.get(name), keep=(now, before))
@@ -239,29 +259,37 @@ class Mounts:
         if wanted is None:
             return True
         try:
-            trial = Trial(self._mount_warm(name, wanted.version, wanted.digest), wanted.share)
+            trial = Trial(self._mount_warm(name, wanted.version, wanted.digest)[0], wanted.share)
         except Exception as refused:  # it never answers; the replica hears why
             trial = Trial(Served(f"{name}@{wanted.version}", wanted.digest, ""), 0, str(refused))
         self._shadows.begin(name, trial)
         return True
 
-    def _mount_warm(self, name: str, version: int, digest: str) -> Served:
+    def _mount_warm(
+        self, name: str, version: int, digest: str, waiting: Sequence[Waiting] = ()
+    ) -> tuple[Served, First]:
         while True:
             now = self._mount(name, version, digest)
             try:
-                self._warm_up(now)
+                return now, self._warm_up(now, waiting)
             except NotMounted:  # everything else was in use, and somebody took its room at once
                 continue
             except Exception:
                 self._forget(now, keep=(self._served.get(name), self._before.get(name)))
                 raise
-            return now
 
-    def _warm_up(self, served: Served) -> None:
-        """Let it answer once, before the requests in the line: it would wait long, and they wait for three tokens."""
-        (answer,) = self._batcher.classify([WARM_UP], served.mount, at_once=True).result()
-        if not all(map(math.isfinite, answer.scores.values())):
-            raise ReleaseRefused(f"{served.release} answers with no number: its weights overflow on the resident base")
+    def _warm_up(self, served: Served, waiting: Sequence[Waiting]) -> First:
+        """Let it answer once, before the requests in the line: it would wait long, and they wait for a few words.
+
+        The first who waits for it has that answer. What he asks is never why it is refused.
+        """
+        asked = [text for (text, *more), _ask in list(waiting) if not more and len(text) <= WARM_UP_LENGTH]
+        for text in (*asked[:1], WARM_UP):
+            batches = list[Batch]()
+            answers = self._batcher.classify([text], served.mount, batches.append, at_once=True)
+            if all(math.isfinite(score) for answer in answers.result() for score in answer.scores.values()):
+                return First(served.mount, text, answers, batches)
+        raise ReleaseRefused(f"{served.release} answers with no number: its weights overflow on the resident base")
 
     def _mount(self, name: str, version: int, digest: str) -> Served:
         """Verify the release of that version and mount it. Raises ReleaseRefused, AdapterRefused, EngineFull."""

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -139,15 +140,66 @@ def test_who_asks_for_what_is_being_mounted_waits_for_it(
         """In the midst of mounting: nothing answers yet."""
         with pytest.raises(ModelUnknown):
             mounts.ask(NAMES[0], [TEXT])
-        assert mounts.once_settled(NAMES[0], lambda: told.append(ask(mounts, NAMES[0])[0]))
-        assert not mounts.once_settled(NAMES[1], lambda: told.append("of another"))
+        assert mounts.once_settled(NAMES[0], [TEXT], lambda: told.append(ask(mounts, NAMES[0])[0]))
+        assert not mounts.once_settled(NAMES[1], [TEXT], lambda: told.append("of another"))
         assert told == []
 
     monkeypatch.setattr(heard, "mount", meanwhile)
     put(f"{NAMES[0]}@1", seed=0)
     mounts.look()
     assert told == [f"{NAMES[0]}@1"]
-    assert not mounts.once_settled(NAMES[0], lambda: told.append("too late"))
+    assert not mounts.once_settled(NAMES[0], [TEXT], lambda: told.append("too late"))
+
+
+def test_the_first_who_waits_has_the_answer_that_warmed_the_release_up_and_the_others_their_own(
+    mounts: Mounts, put: Callable[..., Path], heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [["too long for that" * 20], ["two", "rows"], [TEXT], ["another one"], [TEXT]]
+    told: list[tuple[list[Answer], int]] = []
+
+    def asks(asked: list[str]) -> None:
+        batches = list[Batch]()
+        served, answers = mounts.ask(NAMES[0], asked, on_batch=batches.append)
+        assert served.release == f"{NAMES[0]}@1"
+        told.append((answers.result(), len(batches)))
+
+    def meanwhile(_: str) -> None:
+        for asked in texts:
+            assert mounts.once_settled(NAMES[0], asked, partial(asks, asked))
+
+    monkeypatch.setattr(heard, "mount", meanwhile)
+    put(f"{NAMES[0]}@1", seed=0)
+    mounts.look()
+    assert sum(batch.rows for batch in heard.batches) == sum(map(len, texts)) - 1, "one text was asked twice"
+    for asked, (answers, batches) in zip(texts, told, strict=True):
+        assert batches >= 1
+        for answer, again in zip(answers, mounts.ask(NAMES[0], asked)[1].result(), strict=True):
+            assert answer.scores == pytest.approx(again.scores, abs=1e-5)
+
+
+def test_who_asks_for_the_version_before_does_not_get_what_warmed_the_new_one_up(
+    mounts: Mounts, put: Callable[..., Path], heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(f"{NAMES[0]}@1", seed=0)
+    mounts.look()
+    before, said = mounts.ask(NAMES[0], [TEXT])
+    told: list[tuple[Served, list[Answer]]] = []
+
+    def asks(digest: str | None) -> None:
+        served, answers = mounts.ask(NAMES[0], [TEXT], digest)
+        told.append((served, answers.result()))
+
+    def meanwhile(_: str) -> None:
+        for digest in (before.digest, None):
+            assert mounts.once_settled(NAMES[0], [TEXT], partial(asks, digest))
+
+    monkeypatch.setattr(heard, "mount", meanwhile)
+    put(f"{NAMES[0]}@2", seed=1)
+    mounts.look()
+    (old, again), (new, other) = told
+    assert (old, new.release) == (before, f"{NAMES[0]}@2")
+    assert again[0].scores == pytest.approx(said.result()[0].scores, abs=1e-5)
+    assert other[0].scores != pytest.approx(again[0].scores, abs=1e-3)
 
 
 def test_who_waits_for_what_is_refused_hears_so(
@@ -162,7 +214,7 @@ def test_who_waits_for_what_is_refused_hears_so(
 
     def meanwhile(outcome: str) -> None:
         if outcome == "mounted":
-            assert mounts.once_settled(NAMES[0], asks)
+            assert mounts.once_settled(NAMES[0], [TEXT], asks)
 
     monkeypatch.setattr(heard, "mount", meanwhile)
     put(f"{NAMES[0]}@21", change=overflow)
