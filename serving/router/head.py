@@ -2,7 +2,7 @@
 
 import re
 
-CHARACTERS, WORDS = 256, 52  # of the latter: words, signs, and each character of a script without spaces
+CHARACTERS, WORDS = 256, 46  # of the latter: words, signs, and each character of a script without spaces
 _WORD = re.compile(r"[\u3040-\u9fff]|[^\W\u3040-\u9fff]+|[^\w\s]")
 
 
