@@ -1,6 +1,6 @@
 """A store of its own on a real server: every key lies under a prefix, so a test may harm what it likes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,9 @@ class StoreApart(ObjectStore):
 
     def delete(self, bucket: str, key: str, every_version: bool = False) -> None:
         super().delete(bucket, self._inside(key), every_version)
+
+    def delete_all(self, bucket: str, keys: Sequence[str]) -> None:
+        super().delete_all(bucket, [self._inside(key) for key in keys])
 
     def _get(self, bucket: str, key: str, version_id: str | None, **what: str) -> Any:
         return super()._get(bucket, self._inside(key), version_id, **what)

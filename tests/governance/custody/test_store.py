@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from governance.custody import store as stores
 from governance.custody.blobs import CENTRAL_BUCKET
-from governance.custody.store import ObjectStore
+from governance.custody.store import ObjectStore, StoreError
 
 
 class Killed(BaseException):
@@ -37,6 +38,37 @@ def test_a_writer_killed_before_its_last_byte_leaves_the_key_as_it_was(store: Ob
     assert store.stat(CENTRAL_BUCKET, key) == before
     getattr(store, how)(CENTRAL_BUCKET, key, body, *args)
     assert store.read(CENTRAL_BUCKET, key) == body
+
+
+def test_what_can_be_deleted_is_and_all_that_could_not_be_is_told(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store refuses two of five, one on each of the first two pages."""
+    bucket, keys, refused = CENTRAL_BUCKET, [f"together/{number}" for number in range(5)], ("/1", "/2")
+    monkeypatch.setattr(stores, "DELETED_AT_ONCE", 2)
+    for key in keys:
+        store.put(bucket, key, b"x")
+
+    def keep(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        asked = params["Delete"]["Objects"]
+        context["kept"] = [each["Key"] for each in asked if each["Key"].endswith(refused)]
+        params["Delete"]["Objects"] = [each for each in asked if not each["Key"].endswith(refused)]
+
+    def tell(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        parsed["Errors"] = [{"Key": key, "Code": "AccessDenied", "Message": "denied"} for key in context["kept"]]
+
+    events = store.client.meta.events
+    events.register("before-parameter-build.s3.DeleteObjects", keep)
+    events.register("after-call.s3.DeleteObjects", tell)
+    try:
+        with pytest.raises(StoreError, match=f"2 objects could not be deleted, s3://{bucket}/.*/1: denied"):
+            store.delete_all(bucket, keys)
+    finally:
+        events.unregister("before-parameter-build.s3.DeleteObjects", keep)
+        events.unregister("after-call.s3.DeleteObjects", tell)
+    assert [each.key for each in store.list(bucket, "together/")] == [keys[1], keys[2]]
+    store.delete_all(bucket, keys)
+    assert not list(store.list(bucket, "together/"))
 
 
 def _send(request: Any, size: int) -> None:
