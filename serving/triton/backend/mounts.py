@@ -42,10 +42,10 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class First:
-    """The answer that warmed a release up, kept for who waits for it."""
+class WarmUp:
+    """What warmed a release up: its answer to `text`, kept for who waits for that."""
 
-    mount: str
+    served: Served
     text: str
     answers: "Future[list[Answer]]"
     batches: list[Batch]
@@ -100,7 +100,7 @@ class Mounts:
         self._before: dict[str, Served] = {}
         self._refused: dict[str, Refused] = {}
         self._settling: dict[str, list[Waiting]] = {}  # who waits for what is mounted now, by model
-        self._firsts: dict[str, First] = {}
+        self._warm_ups: dict[str, WarmUp] = {}  # until those have asked
         self._lock = threading.Lock()
         self.look, self.follow = self._pointers.look, self._pointers.start
 
@@ -113,17 +113,12 @@ class Mounts:
         """
         while True:
             now = self._find(name, digest)
-            if (first := self._firsts.get(name)) and (now.mount, [first.text]) == (first.mount, list(texts)):
-                if on_batch:
-                    list(map(on_batch, first.batches))
-                return now, first.answers
+            answers = partial(self._answers, name, now, texts, on_batch)
             try:
-                return now, self._batcher.classify(texts, now.mount, on_batch)
+                return now, answers()
             except NotMounted:
                 if self._find(name, digest) == now:
-                    return now, self._once_mounted(
-                        name, now, partial(self._batcher.classify, texts, now.mount, on_batch)
-                    )
+                    return now, self._once_mounted(name, now, answers)
 
     def once_settled(self, name: str, texts: Sequence[str], ask: Callable[[], None]) -> bool:
         """Whether a release of the model is being mounted now; then `ask`, which asks it about `texts`, is called when
@@ -176,6 +171,18 @@ class Mounts:
         if (before := self._before.get(name)) and before.digest == digest:
             return before
         raise ModelUnknown(f"{name} does not answer with release digest {digest[:64]}; it answers with {now.digest}")
+
+    def _answers(
+        self, name: str, served: Served, texts: Sequence[str], on_batch: OnBatch | None
+    ) -> "Future[list[Answer]]":
+        """Computed now, or already by its warm-up. Raises NotMounted."""
+        warm_up = self._warm_ups.get(name)
+        if warm_up is None or (warm_up.served, [warm_up.text]) != (served, list(texts)):
+            return self._batcher.classify(texts, served.mount, on_batch)
+        if on_batch:
+            for batch in warm_up.batches:
+                on_batch(batch)
+        return warm_up.answers
 
     def _once_mounted(
         self, name: str, served: Served, ask: Callable[[], "Future[list[Answer]]"]
@@ -232,15 +239,15 @@ class Mounts:
                 waiting = self._settling.pop(name)
             for _texts, ask in waiting:
                 ask()
-            self._firsts.pop(name, None)
+            self._warm_ups.pop(name, None)
 
     def _put_live(self, name: str, version: int, digest: str) -> None:
-        now, first = self._mount_warm(name, version, digest, self._settling[name])
-        before = self._served.get(name)
+        warm_up = self._mount_warm(name, version, digest, self._settling[name])
+        now, before = warm_up.served, self._served.get(name)
         if read_pointer(self._models / name / POINTER) != (version, digest):  # put back meanwhile, as after a probe
             self._forget(now, keep=(before, self._before.get(name)))
             return
-        self._served[name], self._firsts[name] = now, first
+        self._served[name], self._warm_ups[name] = now, warm_up
         self._refused.pop(name, None)
         if before and before.mount != now.mount:
             self._forget(self._before.get(name), keep=(now, before))
@@ -259,26 +266,24 @@ class Mounts:
         if wanted is None:
             return True
         try:
-            trial = Trial(self._mount_warm(name, wanted.version, wanted.digest)[0], wanted.share)
+            trial = Trial(self._mount_warm(name, wanted.version, wanted.digest).served, wanted.share)
         except Exception as refused:  # it never answers; the replica hears why
             trial = Trial(Served(f"{name}@{wanted.version}", wanted.digest, ""), 0, str(refused))
         self._shadows.begin(name, trial)
         return True
 
-    def _mount_warm(
-        self, name: str, version: int, digest: str, waiting: Sequence[Waiting] = ()
-    ) -> tuple[Served, First]:
+    def _mount_warm(self, name: str, version: int, digest: str, waiting: Sequence[Waiting] = ()) -> WarmUp:
         while True:
             now = self._mount(name, version, digest)
             try:
-                return now, self._warm_up(now, waiting)
+                return self._warm_up(now, waiting)
             except NotMounted:  # everything else was in use, and somebody took its room at once
                 continue
             except Exception:
                 self._forget(now, keep=(self._served.get(name), self._before.get(name)))
                 raise
 
-    def _warm_up(self, served: Served, waiting: Sequence[Waiting]) -> First:
+    def _warm_up(self, served: Served, waiting: Sequence[Waiting]) -> WarmUp:
         """Let it answer once, before the requests in the line: it would wait long, and they wait for a few words.
 
         The first who waits for it has that answer. What he asks is never why it is refused.
@@ -288,7 +293,7 @@ class Mounts:
             batches = list[Batch]()
             answers = self._batcher.classify([text], served.mount, batches.append, at_once=True)
             if all(math.isfinite(score) for answer in answers.result() for score in answer.scores.values()):
-                return First(served.mount, text, answers, batches)
+                return WarmUp(served, text, answers, batches)
         raise ReleaseRefused(f"{served.release} answers with no number: its weights overflow on the resident base")
 
     def _mount(self, name: str, version: int, digest: str) -> Served:
